@@ -51,6 +51,19 @@ OPERATIONS = [
     ("get", "/session"),
     ("post", "/session"),
     ("delete", "/session"),
+    ("post", "/uploads"),
+    ("get", "/folders"),
+    ("get", "/images/{id}/original"),
+    ("get", "/images/{id}/urls"),
+    ("put", "/images/{id}/focus"),
+    ("delete", "/images/{id}/focus"),
+    ("post", "/archives"),
+    ("get", "/recipe/source"),
+    ("post", "/recipe/check"),
+    ("post", "/recipe/plan"),
+    ("post", "/recipe"),
+    ("get", "/settings"),
+    ("get", "/activity"),
 ]
 QUIET = settings(derandomize=not STRESS, suppress_health_check=list(HealthCheck), database=None)
 WRONG = st.sampled_from([{}, {}, {"w": "0"}, {"x": "1"}, {"fm": "heic"}, {"s": "A"}, {"kid": "a", "s": "A"}])

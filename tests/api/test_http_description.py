@@ -167,6 +167,7 @@ def operations(schema: Any) -> Iterator[tuple[str, Any]]:
 
 def test_every_route_is_described(schema: Any) -> None:
     assert {name for name, _ in operations(schema)} == {
+        "POST /uploads",
         "POST /images",
         "GET /images",
         "GET /folders",

@@ -84,7 +84,7 @@ ACCESS: tuple[tuple[str, str, Access], ...] = (
     ("DELETE", "/images/{id}/focus", Access.WRITE),
     ("DELETE", "/images/{id}", Access.WRITE),
     ("PUT", "/uploads/{key}", Access.WRITE),
-    ("POST", "/uploads", Access.WRITE),  # on AWS: a form that uploads
+    ("POST", "/uploads", Access.OPTIONAL),  # the route wants `write`, or a signed form
     ("POST", "/samples", Access.WRITE),
 )
 

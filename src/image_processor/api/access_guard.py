@@ -73,7 +73,7 @@ class AccessGuard:
             await self._app(scope, receive, send)
             return
         caller = self._identify(scope)
-        app = caller if not isinstance(caller, Caller) else self._forbids(access, caller) or self._app
+        app = caller if not isinstance(caller, Caller) else refusal_of(access, caller) or self._app
         scope.setdefault("state", {})[_STATE] = caller
         # What is for some people only must not stay in the cache of a browser or a proxy.
         await app(scope, receive, send_with(send, {"cache-control": "no-store"}))
@@ -93,21 +93,22 @@ class AccessGuard:
             return STRANGER
         return Caller(session.token.scope, session.token, session)
 
-    def _forbids(self, access: Access, caller: Caller) -> ASGIApp | None:
-        """The response to a caller who may not do this; None if it is allowed."""
-        needed = access.scope
-        if needed is None or (caller.scope is not None and caller.scope.covers(needed)):
-            return None
-        if caller.scope is None:
-            return unauthorized("expected a token, got none")
-        challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{needed}"'
-        return problem(
-            403,
-            "insufficient-scope",
-            f"expected a token of the scope {needed} or above, got {caller.scope}",
-            {"www-authenticate": challenge},
-            fix="Ask whoever runs the server for such a token.",
-        )
+
+def refusal_of(access: Access, caller: Caller) -> ASGIApp | None:
+    """The response to a caller who may not do this; None if it is allowed."""
+    needed = access.scope
+    if needed is None or (caller.scope is not None and caller.scope.covers(needed)):
+        return None
+    if caller.scope is None:
+        return unauthorized("expected a token, got none")
+    challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{needed}"'
+    return problem(
+        403,
+        "insufficient-scope",
+        f"expected a token of the scope {needed} or above, got {caller.scope}",
+        {"www-authenticate": challenge},
+        fix="Ask whoever runs the server for such a token.",
+    )
 
 
 def unauthorized(detail: str) -> ASGIApp:

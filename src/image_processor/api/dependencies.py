@@ -218,14 +218,14 @@ async def _requested_key(
 RequestedKey = Annotated[str, Depends(_requested_key)]
 
 
-async def _require_json(request: Request) -> None:
+async def check_json(request: Request) -> None:
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != "application/json":
         got = content_type or "nothing"
         raise HTTPException(415, f"expected application/json for Content-Type, got {got}")
 
 
-require_json = Depends(_require_json)
+require_json = Depends(check_json)
 """For the `dependencies` of a route. A page of another site can send a form without a CORS preflight,
 but not JSON."""
 

@@ -48,7 +48,13 @@ async def _gate(request: Request) -> Gate:
 
 
 GateOf = Annotated[Gate, Depends(_gate)]
-CallerOf = Annotated[Caller, Depends(caller_of)]
+
+
+async def _caller(request: Request) -> Caller:
+    return caller_of(request)
+
+
+CallerOf = Annotated[Caller, Depends(_caller)]
 
 
 @router.head("/session", include_in_schema=False)

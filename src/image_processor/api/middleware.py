@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from image_processor.config.settings import Settings
 
+from .multipart import is_form
 from .origin import SECURITY_HEADERS, HostNames
 from .problems import of_status, problem
 
@@ -27,6 +28,7 @@ BODY_SECONDS = 30.0
 """The longest time that a body of at most MAX_BODY_BYTES may take."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+UPLOADS_PATH = "/uploads"
 _log = logging.getLogger(__name__)
 
 
@@ -99,7 +101,7 @@ class OriginGuard(SecurityHeadersMiddleware):
             )
         if scope["method"] not in SAFE_METHODS and _is_cross_site(headers):
             return problem(403, "cross-site", "expected this server's own pages for Origin, got another site")
-        if scope["method"] == "PUT":
+        if is_streamed(scope):
             return None
         if "transfer-encoding" in headers:
             return of_status(411, "expected a Content-Length, got a body of unknown length")
@@ -108,15 +110,22 @@ class OriginGuard(SecurityHeadersMiddleware):
         return None
 
 
+def is_streamed(scope: Scope) -> bool:
+    """Whether a route reads the body as it arrives, with limits of its own: uploads do."""
+    if scope["method"] != "POST":
+        return bool(scope["method"] == "PUT")
+    return scope["path"] == UPLOADS_PATH and is_form(Headers(scope=scope).get("content-type", ""))
+
+
 class BodyTimeoutMiddleware:
     """Reads a small body completely before the route runs, and answers 408 if that takes longer than
-    BODY_SECONDS. Uploads (PUT) have a minimum rate instead. OriginGuard must have checked the length."""
+    BODY_SECONDS. Uploads have a minimum rate instead. OriginGuard must have checked the length."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] == "PUT":
+        if scope["type"] != "http" or is_streamed(scope):
             await self._app(scope, receive, send)
             return
         try:

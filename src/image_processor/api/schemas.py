@@ -36,7 +36,7 @@ from image_processor.renditions.freshness import is_on_demand
 from image_processor.renditions.urls import object_url, public_url
 
 # Without opt-in formats (SVG): if the bucket were public, a browser would run their scripts.
-MEDIA_TYPES = tuple(dict.fromkeys(format_.media_type for format_ in FORMATS.values() if not format_.opt_in))
+MEDIA_TYPES = tuple(format_.media_type for format_ in FORMATS.values() if not format_.opt_in)
 
 MAX_IDS = 100
 """How many images one request names: DynamoDB's largest batch."""
@@ -493,20 +493,25 @@ class SimilarImagesModel(Model):
     complete: bool
 
 
+UploadStatus = Literal["queued", "processed", "refused"]
+
+
 class UploadModel(Model):
-    """A stored original that waits to be processed. `image` is the path of its image resource."""
+    """A stored original. `image` is the path of its image resource. `status` is queued unless the request
+    preferred to wait and that was long enough."""
 
     id: str = Field(examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])
     key: str = Field(examples=["photos/cat.jpg"])
     bytes: int
     version: str
-    status: Literal["queued"] = "queued"
+    status: UploadStatus = "queued"
     image: str = Field(examples=["/images/k3vq2m5xw7n4c6a2yzt5b3d7he"])
 
     @classmethod
-    def of(cls, bucket: str, entry: Entry) -> Self:
+    def of(cls, bucket: str, entry: Entry, status: UploadStatus = "queued") -> Self:
         id_ = image_id(bucket, entry.key)
-        return cls(id=id_, key=entry.key, bytes=entry.size, version=entry.version, image=f"/images/{id_}")
+        path = f"/images/{id_}"
+        return cls(id=id_, key=entry.key, bytes=entry.size, version=entry.version, status=status, image=path)
 
 
 class HealthModel(Model):

@@ -43,6 +43,7 @@ from .http11 import Http11Middleware
 from .middleware import BodyTimeoutMiddleware, OriginGuard
 from .origin import HostNames
 from .schemas import EventModel, StandaloneHealthModel, WaitingEventsModel
+from .upload_forms import UploadForms
 from .work import QueuedWork
 
 WEB = Path(__file__).parent.parent / "web"
@@ -202,6 +203,7 @@ def standalone_app(context: StandaloneContext) -> FastAPI:
     application.mount("/static", StaticFiles(directory=WEB / "static"))
     if context.delivery.policy.dialects:
         renditions.mount_catch_all(application)
+    application.state.upload_forms = UploadForms()
     application.state.gate = gate = Gate.of(lambda: context.settings.all_tokens)
     access.describe(application, is_required=bool(gate.tokens()))
     application.add_middleware(BodyTimeoutMiddleware)

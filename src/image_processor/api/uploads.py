@@ -7,26 +7,45 @@ the disk writes, and the body is never held in memory.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Annotated, Any
 
 from anyio import current_time, fail_after, from_thread
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from msgspec import Struct
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp
 
 from image_processor.delivery.http.conditions import may_write
 from image_processor.domain.errors import Invalid, NotFound, PreconditionFailed, Reason, Refused
 from image_processor.domain.formats import sniff
+from image_processor.domain.keys import check_key, image_id
 from image_processor.domain.models import UploadKind
 from image_processor.domain.ports import ABSENT, Absent, Attributes, Entry, ObjectStore
 
-from .dependencies import AppContext, ContextOf, RequestedKey, upload_skip_reason
+from .access import Access
+from .access_guard import caller_of, refusal_of
+from .dependencies import (
+    AppContext,
+    ContextOf,
+    PreferredWait,
+    RequestedKey,
+    check_all,
+    check_json,
+    upload_skip_reason,
+)
+from .multipart import FORM, MAX_FIELD_BYTES, Chunks, FormFile, file_key, is_form
 from .problems import errors, skipped
-from .schemas import UploadModel
-from .work import QueuedWorkOf
+from .schemas import PresignedPostModel, PresignedPostRequest, UploadModel, UploadStatus
+from .upload_forms import POLICY
+from .work import QueuedWork, QueuedWorkOf
 
 SAMPLE_KEY = "sample.jpg"
 
@@ -44,6 +63,31 @@ router = APIRouter(tags=["uploads"])
 _STORED: dict[int | str, dict[str, Any]] = {
     200: {"model": UploadModel, "description": "The upload replaced an original."},
     201: {"description": "The original is new."},
+}
+
+_REPLACED_OR_SIGNED = {
+    "model": UploadModel | PresignedPostModel,
+    "description": "The upload replaced an original, or a form was signed.",
+}
+_FORM_ERRORS = (400, 401, 403, 408, 412, 413, 415, 422, 503, 507)
+
+_FORM_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            FORM: {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "key": {"type": "string", "examples": ["photos/${filename}"]},
+                        "file": {"type": "string", "format": "binary"},
+                    },
+                }
+            },
+            "application/json": {"schema": PresignedPostRequest.model_json_schema()},
+        },
+    }
 }
 
 _ANY_BODY: dict[str, Any] = {
@@ -107,13 +151,38 @@ class UploadBody:
         self._seconds_left = min(self._seconds_left, MAX_LAG_SECONDS)
         return chunk
 
-    def from_thread(self, first: bytes) -> Iterator[bytes]:
-        """Yield ``first`` and the chunks after it to a worker thread, and raise there what ends the
-        body early."""
-        chunk = first
-        while chunk:
-            yield chunk
-            chunk = from_thread.run(self.next)
+
+def in_thread(body: Chunks, first: bytes) -> Iterator[bytes]:
+    """Yield ``first`` and the chunks after it to a worker thread; raise there what ends the body early."""
+    chunk = first
+    while chunk:
+        yield chunk
+        chunk = from_thread.run(body.next)
+
+
+class UploadCall(Struct, frozen=True):
+    """What the two routes that store a body need. The response is preferred within ``wait`` seconds."""
+
+    request: Request
+    response: Response
+    preconditions: Preconditions
+    wait: float
+    context: AppContext
+    work: QueuedWork
+
+
+async def _upload_call(
+    request: Request,
+    response: Response,
+    preconditions: Annotated[Preconditions, Depends(_preconditions)],
+    prefer: PreferredWait,
+    context: ContextOf,
+    work: QueuedWorkOf,
+) -> UploadCall:
+    return UploadCall(request, response, preconditions, prefer or 0.0, context, work)
+
+
+_Call = Annotated[UploadCall, Depends(_upload_call)]
 
 
 @router.put(
@@ -122,42 +191,118 @@ class UploadBody:
     responses={**_STORED, **errors(400, 403, 408, 412, 413, 422, 503, 507)},
     openapi_extra=_ANY_BODY,
 )
-async def put_upload(
-    request: Request,
-    response: Response,
-    key: RequestedKey,
-    preconditions: Annotated[Preconditions, Depends(_preconditions)],
-    context: ContextOf,
-    work: QueuedWorkOf,
-) -> UploadModel:
+async def put_upload(key: RequestedKey, call: _Call) -> UploadModel:
     """Store the body as an original and queue it. Only the content decides whether it is an image.
 
-    It replaces what the key holds, unless `If-Match` or `If-None-Match` says otherwise. The
-    response's ETag is the `version` for a later `If-Match`.
+    Of a body of the type multipart/form-data its one file is stored. It replaces what the key holds, unless
+    `If-Match` or `If-None-Match` says otherwise. The response's ETag is the `version` for a later `If-Match`.
+    It is answered at once unless the request prefers to wait; then `status` says how it ended.
     """
-    if reason := upload_skip_reason(key, context):
-        return skipped(key, reason)  # type: ignore[return-value]  # FastAPI sends a Response as it is
-    limit = context.settings.limits.max_bytes
-    _check_whole(request)
-    _check_length(request, limit)
-    current = await run_in_threadpool(_entry, context.uploads, key)
-    condition = preconditions.condition_for(key, current)
-    body = UploadBody(request.stream())
+    async with _client_errors():
+        return await _store(key, await _open_body(call.request), call)
+
+
+@router.post(
+    "/uploads",
+    status_code=201,
+    responses={**_STORED, 200: _REPLACED_OR_SIGNED, **errors(*_FORM_ERRORS)},
+    openapi_extra=_FORM_BODY,
+)
+async def post_upload(call: _Call) -> UploadModel:
+    """Store the file of a form as an original and queue it, or sign a form for somebody who has no token.
+
+    The form's field `key`, before its file, names the original; `${filename}` in it is the file's own name,
+    and without it that name is the key. A body of the type application/json asks for a form instead: the
+    response is its fields, which upload one key within 15 minutes, as on AWS.
+    """
+    media_type = call.request.headers.get("content-type", "")
+    if not is_form(media_type):
+        return await _sign_form(call)  # type: ignore[return-value]  # as above
+    async with _client_errors():
+        form = FormFile(UploadBody(call.request.stream()), media_type)
+        await form.open()
+        key = file_key(form.fields, form.file_name or "")
+        if refusal := _refusal_of_form(call, form, key):
+            return refusal  # type: ignore[return-value]  # FastAPI sends a Response as it is
+        check_all(lambda: check_key(key))
+        return await _store(key, form, call)
+
+
+@asynccontextmanager
+async def _client_errors() -> AsyncIterator[None]:
+    """Turn what a client does while it sends its body into responses."""
     try:
-        first = await body.next()
-        if not first:
-            raise Refused(Reason.EMPTY, "the upload has no bytes")
-        chunks, attributes = body.from_thread(first), _attributes(first)
-        put = partial(context.uploads.put_stream, key, chunks, attributes, limit=limit, condition=condition)
-        entry = await work.receive(put)
+        yield
     except ClientDisconnect:
-        return Response(status_code=400)  # type: ignore[return-value]  # nobody reads it
+        raise HTTPException(400, "expected the whole body, but the client left") from None
     except TimeoutError:
         raise HTTPException(408, _TOO_SLOW) from None
     except PreconditionFailed as error:  # it held when the request arrived, but no longer
         raise HTTPException(412, str(error)) from None
-    work.submit(UploadKind.CREATED, key, entry.version)
-    return _stored(response, context, entry, new=current is None)
+
+
+async def _open_body(request: Request) -> Chunks:
+    """The bytes of a file: the body, or the file of a form."""
+    body, media_type = UploadBody(request.stream()), request.headers.get("content-type", "")
+    if not is_form(media_type):
+        return body
+    form = FormFile(body, media_type)
+    await form.open()
+    return form
+
+
+async def _store(key: str, body: Chunks, call: UploadCall) -> UploadModel:
+    context = call.context
+    if reason := upload_skip_reason(key, context):
+        return skipped(key, reason)  # type: ignore[return-value]  # FastAPI sends a Response as it is
+    limit = context.settings.limits.max_bytes
+    _check_whole(call.request)
+    _check_length(call.request, limit)
+    current = await run_in_threadpool(_entry, context.uploads, key)
+    condition = call.preconditions.condition_for(key, current)
+    first = await body.next()
+    if not first:
+        raise Refused(Reason.EMPTY, "the upload has no bytes")
+    chunks, attributes = in_thread(body, first), _attributes(first)
+    put = partial(context.uploads.put_stream, key, chunks, attributes, limit=limit, condition=condition)
+    entry = await call.work.receive(put)
+    status = await call.work.settled(UploadKind.CREATED, key, entry.version, call.wait)
+    return _stored(call.response, context, entry, new=current is None, status=status)
+
+
+def _refusal_of_form(call: UploadCall, form: FormFile, key: str) -> ASGIApp | None:
+    """The response to a form of somebody who may not upload; None if a token or the form itself allows it.
+
+    Raises SignatureMismatch, SignatureExpired.
+    """
+    if POLICY not in form.fields:
+        return refusal_of(Access.WRITE, caller_of(call.request))
+    call.request.app.state.upload_forms.verify(form.fields, key)
+    return None
+
+
+async def _sign_form(call: UploadCall) -> ASGIApp:
+    """The response with a form's fields, to who may upload."""
+    if refusal := refusal_of(Access.WRITE, caller_of(call.request)):
+        return refusal
+    await check_json(call.request)
+    try:
+        asked = PresignedPostRequest.model_validate_json(await call.request.body())
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from None
+    check_all(lambda: check_key(asked.key))
+    if reason := upload_skip_reason(asked.key, call.context):
+        return skipped(asked.key, reason)
+    fields, expires = call.request.app.state.upload_forms.sign(asked.key)
+    form = PresignedPostModel(
+        id=image_id(call.context.bucket, asked.key),
+        key=asked.key,
+        url="/uploads",
+        fields=fields,
+        expires_at=datetime.fromtimestamp(expires, UTC),
+        max_bytes=call.context.settings.limits.max_bytes,
+    )
+    return JSONResponse(form.model_dump(mode="json"))
 
 
 @router.post("/samples", status_code=201, responses={**_STORED, **errors(403, 422, 503, 507)})
@@ -195,8 +340,10 @@ def _entry(uploads: ObjectStore, key: str) -> Entry | None:
         return None
 
 
-def _stored(response: Response, context: AppContext, entry: Entry, *, new: bool) -> UploadModel:
-    upload = UploadModel.of(context.bucket, entry)
+def _stored(
+    response: Response, context: AppContext, entry: Entry, *, new: bool, status: UploadStatus = "queued"
+) -> UploadModel:
+    upload = UploadModel.of(context.bucket, entry, status)
     response.status_code = 201 if new else 200
     response.headers["location"] = upload.image
     response.headers["etag"] = f'"{entry.version}"'
@@ -211,8 +358,10 @@ def _check_whole(request: Request) -> None:
 
 
 def _check_length(request: Request, limit: int) -> None:
+    """Refuse what is too large before it is sent. What a form adds to its file is not counted exactly."""
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > limit:
+    more = MAX_FIELD_BYTES if is_form(request.headers.get("content-type", "")) else 0
+    if length.isdigit() and int(length) > limit + more:
         raise Refused(Reason.TOO_MANY_BYTES, f"expected at most {limit} bytes, got {length}")
 
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from types import MappingProxyType
 from typing import Annotated, Any, Protocol
 
 from anyio import CapacityLimiter, Lock, Semaphore, fail_after, to_thread
@@ -18,10 +19,11 @@ from image_processor.delivery.repository import RenderResult
 from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.errors import LeaseBusy, Unavailable
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import Outcome, Upload, UploadKind
+from image_processor.domain.models import Outcome, Status, Upload, UploadKind
 from image_processor.domain.ports import Entry
 
 from .dependencies import MAX_WAIT_SECONDS, StandaloneContext
+from .schemas import UploadStatus
 
 MAX_LEASE_WAIT_SECONDS = 15.0
 """The longest wait for a lease that another worker holds. API Gateway gives up after 29 seconds, and
@@ -40,6 +42,11 @@ RENDER_SECONDS = 30.0
 
 STOP_RENDER_SECONDS = 8.0
 """The same after a stop was requested."""
+
+
+_ENDED: Mapping[Status, UploadStatus] = MappingProxyType(
+    {Status.PROCESSED: "processed", Status.REFUSED: "refused"}
+)
 
 
 class Work(Protocol):
@@ -159,6 +166,17 @@ class QueuedWork:
         done = asyncio.wrap_future(self.submit(kind, key))
         await _wait(done, wait, self._stopping)
         return done.result() if done.done() else None
+
+    async def settled(self, kind: UploadKind, key: str, version: str, wait: float) -> UploadStatus:
+        """Submit, wait for at most ``wait`` seconds, and say how it ended: "queued" if it has not, or failed
+        and is tried again."""
+        done = asyncio.wrap_future(self.submit(kind, key, version))
+        if wait:
+            await _wait(done, wait, self._stopping)
+        if not done.done() or done.cancelled() or done.exception():
+            return "queued"
+        record = await to_thread.run_sync(self._context.catalog.get, image_id(self._context.bucket, key))
+        return _ENDED.get(record.status, "queued") if record and record.version == version else "queued"
 
     async def rendition(self, ref: RenditionRef) -> RenderResult:
         """The rendition, rendered first if it is not stored. It is rendered and stored even if the

@@ -267,11 +267,36 @@ export interface paths {
          * Put Upload
          * @description Store the body as an original and queue it. Only the content decides whether it is an image.
          *
-         *     It replaces what the key holds, unless `If-Match` or `If-None-Match` says otherwise. The
-         *     response's ETag is the `version` for a later `If-Match`.
+         *     Of a body of the type multipart/form-data its one file is stored. It replaces what the key holds, unless
+         *     `If-Match` or `If-None-Match` says otherwise. The response's ETag is the `version` for a later `If-Match`.
+         *     It is answered at once unless the request prefers to wait; then `status` says how it ended.
          */
         put: operations["put_upload"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Post Upload
+         * @description Store the file of a form as an original and queue it, or sign a form for somebody who has no token.
+         *
+         *     The form's field `key`, before its file, names the original; `${filename}` in it is the file's own name,
+         *     and without it that name is the key. A body of the type application/json asks for a form instead: the
+         *     response is its fields, which upload one key within 15 minutes, as on AWS.
+         */
+        post: operations["post_upload"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1185,7 +1210,7 @@ export interface components {
          * OriginalFormat
          * @enum {string}
          */
-        OriginalFormat: "jpeg" | "png" | "webp" | "avif" | "gif" | "tiff" | "apng" | "avifs" | "heic" | "jxl" | "svg";
+        OriginalFormat: "jpeg" | "png" | "webp" | "avif" | "gif" | "tiff" | "apng" | "heic" | "jxl" | "svg";
         /**
          * ParameterModel
          * @description One parameter of transformations. `expected` describes its values to people, the other fields to
@@ -1232,6 +1257,49 @@ export interface components {
              * @example logos/
              */
             overlays: string | null;
+        };
+        /**
+         * PresignedPostModel
+         * @description A form that uploads one original. Send `fields`, followed by the file as the field `file`, as
+         *     multipart/form-data to `url` by POST before `expires_at`.
+         */
+        PresignedPostModel: {
+            /**
+             * Id
+             * @description The image's id.
+             * @example k3vq2m5xw7n4c6a2yzt5b3d7he
+             */
+            id: string;
+            /**
+             * Key
+             * @example photos/cat.jpg
+             */
+            key: string;
+            /**
+             * Url
+             * @example https://my-uploads.s3.eu-west-1.amazonaws.com
+             */
+            url: string;
+            /**
+             * Fields
+             * @example {
+             *       "Content-Type": "image/jpeg",
+             *       "key": "photos/cat.jpg"
+             *     }
+             */
+            fields: {
+                [key: string]: string;
+            };
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /**
+             * Max Bytes
+             * @description The largest accepted file, in bytes.
+             */
+            max_bytes: number;
         };
         /** ProblemItemModel */
         ProblemItemModel: {
@@ -1741,7 +1809,8 @@ export interface components {
         };
         /**
          * UploadModel
-         * @description A stored original that waits to be processed. `image` is the path of its image resource.
+         * @description A stored original. `image` is the path of its image resource. `status` is queued unless the request
+         *     preferred to wait and that was long enough.
          */
         UploadModel: {
             /**
@@ -1761,9 +1830,9 @@ export interface components {
             /**
              * Status
              * @default queued
-             * @constant
+             * @enum {string}
              */
-            status: "queued";
+            status: "queued" | "processed" | "refused";
             /**
              * Image
              * @example /images/k3vq2m5xw7n4c6a2yzt5b3d7he
@@ -1835,7 +1904,7 @@ export interface operations {
                 search?: string;
                 /** @description Expected: processing | processed | refused. */
                 status?: components["schemas"]["Status"] | null;
-                /** @description Expected: jpeg | png | webp | avif | gif | tiff | apng | avifs | heic | jxl | svg. */
+                /** @description Expected: jpeg | png | webp | avif | gif | tiff | apng | heic | jxl | svg. */
                 format?: components["schemas"]["OriginalFormat"] | null;
                 /** @description Expected: a number of bytes, 0 or more. */
                 min_bytes?: number | null;
@@ -2907,6 +2976,8 @@ export interface operations {
                 "if-match"?: string | null;
                 /** @description `*` creates and never replaces. */
                 "if-none-match"?: string | null;
+                /** @description `wait=10`: answer after at most 10 seconds; `respond-async`: answer at once. */
+                prefer?: string;
             };
             path: {
                 /** @description A key, percent-encoded UTF-8. */
@@ -2977,6 +3048,155 @@ export interface operations {
             };
             /** @description The body is too large. */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Refused: `reason` and `fix` say why and what helps. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Not possible right now; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The disk is full or almost full; `detail` says how much is free. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+        };
+    };
+    post_upload: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `"VERSION"` replaces only this version; `*` replaces any version and never creates. */
+                "if-match"?: string | null;
+                /** @description `*` creates and never replaces. */
+                "if-none-match"?: string | null;
+                /** @description `wait=10`: answer after at most 10 seconds; `respond-async`: answer at once. */
+                prefer?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /** @example photos/${filename} */
+                    key?: string;
+                    /** Format: binary */
+                    file: string;
+                };
+                "application/json": {
+                    /**
+                     * Key
+                     * @description Expected: a key: 1-1024 bytes of UTF-8 text.
+                     * @example photos/cat.jpg
+                     */
+                    key: string;
+                    /**
+                     * Content Type
+                     * @description Expected: image/jpeg | image/png | image/webp | image/avif | image/gif | image/tiff | image/apng | image/heic | image/jxl.
+                     * @example image/jpeg
+                     */
+                    content_type?: string | null;
+                };
+            };
+        };
+        responses: {
+            /** @description The upload replaced an original, or a form was signed. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadModel"] | components["schemas"]["PresignedPostModel"];
+                };
+            };
+            /** @description The original is new. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadModel"];
+                };
+            };
+            /** @description The request is invalid; `problems` names every error in it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The token is unknown. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description A page of another site sent the request, or a URL lacks its signature. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The body was sent too slowly. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The precondition failed. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -3,7 +3,6 @@
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
-import { isOnAws } from "../api/aws";
 import * as api from "../api/client";
 import { fileName, refusal } from "../labels";
 import * as library from "../state/library";
@@ -134,7 +133,7 @@ function Actions({ image }: { image: api.Image }) {
   };
   return (
     <p class="actions">
-      {image.status === "processed" && !isOnAws && (
+      {image.status === "processed" && (
         <button class="button primary" type="button" onClick={() => tryTransformation("w=640,fm=webp")}>
           Try transformations
         </button>

@@ -2,7 +2,6 @@
 
 import { useState } from "preact/hooks";
 
-import { isOnAws } from "../api/aws";
 import * as api from "../api/client";
 import { mayWrite } from "../state/access";
 import { uploadDirectory } from "../state/server";
@@ -35,11 +34,9 @@ export function Empty() {
         <button class="button primary" type="button" onClick={chooseFiles}>
           Choose images
         </button>
-        {!isOnAws && (
-          <button class="button" type="button" disabled={isDrawing} onClick={drawSample}>
-            Try a sample image
-          </button>
-        )}
+        <button class="button" type="button" disabled={isDrawing} onClick={drawSample}>
+          Try a sample image
+        </button>
       </p>
       <p class="note">
         Files copied to <code id="directory">{uploadDirectory.value}</code> are processed too.

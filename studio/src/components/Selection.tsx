@@ -2,7 +2,6 @@
 
 import { useEffect } from "preact/hooks";
 
-import { isOnAws } from "../api/aws";
 import { counted } from "../labels";
 import { mayWrite } from "../state/access";
 import * as bulk from "../state/bulk";
@@ -37,16 +36,12 @@ export function Selection() {
             Render again
           </button>
         )}
-        {!isOnAws && (
-          <>
-            <button class="button small" type="button" disabled={isTooMany} title={limit} onClick={() => bulk.download(ids(), "originals")}>
-              Download originals
-            </button>
-            <button class="button small" type="button" disabled={isTooMany} title={limit} onClick={() => bulk.download(ids(), "renditions")}>
-              Download renditions
-            </button>
-          </>
-        )}
+        <button class="button small" type="button" disabled={isTooMany} title={limit} onClick={() => bulk.download(ids(), "originals")}>
+          Download originals
+        </button>
+        <button class="button small" type="button" disabled={isTooMany} title={limit} onClick={() => bulk.download(ids(), "renditions")}>
+          Download renditions
+        </button>
         {mayWrite.value && (
           <button class="button small danger" type="button" onClick={removeChosen}>
             Delete
