@@ -146,7 +146,7 @@ def test_doctor_names_the_extra_that_reads_a_format(run, monkeypatch):
     status, out, _ = run("doctor")
     assert status == 0
     assert ["heic", "-", "-"] in [line.split() for line in out.splitlines()]
-    assert "to read heic: pip install 'image-processor[heic]'" in out
+    assert "for heic: pip install 'image-processor[heic]'" in out
     assert "missing:" not in out
 
 
