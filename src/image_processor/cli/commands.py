@@ -36,6 +36,7 @@ _MODULES = {
     "restore": "backup:restore_command",
     "cost": "cost:command",
     "doctor": "doctor:command",
+    "bench": "bench:command",
     "dead-letters": "dead_letters:app",
     "events": "events:app",
     "backfill": "backfill:app",

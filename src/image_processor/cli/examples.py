@@ -37,6 +37,7 @@ EXAMPLES = {
     "restore": ("restore catalog.bak --force",),
     "cost": ("cost --uploads 100000",),
     "doctor": ("doctor",),
+    "bench": ("bench photos/", "bench photos/ --recipe recipe.toml --runs 9"),
     "dead-letters list": ("dead-letters list --stack image-processor",),
     "dead-letters show": ("dead-letters show MESSAGE-ID --stack image-processor",),
     "dead-letters redrive": ("dead-letters redrive --stack image-processor",),

@@ -132,6 +132,13 @@ class IsolatedRenderer:
         assert self._child is not None
         return self._child.sandbox_gaps
 
+    @property
+    def cpu_seconds(self) -> float:
+        """The CPU time that the child has used, in hundredths of a second; 0 where it cannot be told. Call
+        `warm` first."""
+        assert self._child is not None
+        return cpu_seconds_of(self._child.pid) or 0.0
+
     def start(self) -> None:
         """Start the child and return at once: it loads libvips while the caller reads the original. Raises
         Unavailable."""
