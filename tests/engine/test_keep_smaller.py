@@ -13,10 +13,12 @@ import pyvips
 from drawing import animated, corners, encoded, flat, made, opened, photograph
 from PIL import Image, ImageCms, ImageSequence
 from tests.hostile.metadata_canaries import WITH_CANARIES, canaries_in
+from tests.hostile.oversized import box
 
 from image_processor.domain.models import IccPolicy, KeepSmaller, Limits, TruncatedPolicy
 from image_processor.domain.transformation import parse
 from image_processor.engine.codecs.encode import srgb_profile
+from image_processor.engine.codecs.heif_items import HeifItems, boxes
 from image_processor.engine.codecs.jpeg_markers import markers
 from image_processor.engine.codecs.strip import STRIPPERS
 from image_processor.engine.render import render
@@ -252,3 +254,71 @@ def test_bytes_behind_the_timing_of_a_gif_do_not_pass() -> None:
     at = data.index(b"\x21\xf9\x04") + 7
     assert isinstance(strip(data, None), bytes)
     assert strip(data[:at] + bytes([len(_SECRET)]) + _SECRET + data[at:], None) is KeepSmaller.STRUCTURE
+
+
+def _segment(marker: int, content: bytes) -> bytes:
+    return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2, "big") + content
+
+
+_WORDS = (_SECRET * 8)[:64]
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        _segment(0xDB, b"\x03" + _WORDS),
+        _segment(0xDB, b"\x00" + _WORDS),
+        _segment(0xC4, b"\x03" + bytes([*[0] * 7, 64, *[0] * 8]) + _WORDS),
+        _segment(0xC4, b"\x00" + bytes([*[0] * 7, 64, *[0] * 8]) + _WORDS),
+    ],
+    ids=["no component's", "defined twice", "no scan's", "defined before use"],
+)
+def test_tables_of_a_jpeg_that_no_pixel_needs_do_not_pass(hidden: bytes, progressive: bool) -> None:  # noqa: FBT001
+    data = encoded(PHOTO, "jpeg", quality=30, progressive=progressive)
+    assert made(data, "fm=jpeg,q=100").metadata.keep_smaller is KeepSmaller.KEPT
+    rendition = made(data[:2] + hidden + data[2:], "fm=jpeg,q=100")
+    assert rendition.metadata.keep_smaller is KeepSmaller.STRUCTURE
+    assert _SECRET not in rendition.body
+
+
+def _inserted(data: bytes, path: tuple[bytes, ...], content: bytes) -> bytes:
+    """``content`` at the end of the box at ``path`` of an AVIF, with the sizes and offsets that follow."""
+    items = HeifItems.read(data)
+    assert items is not None
+    start, stop, grown = 0, len(data), bytearray(data)
+    for wanted in path:
+        found = {kind: (at, end) for kind, at, end in boxes(data, start, stop)}
+        start, stop = found[wanted]
+        grown[start - 8 : start - 4] = (stop - start + 8 + len(content)).to_bytes(4, "big")
+        start += 4 if wanted == b"meta" else 0
+    for _, first, last in items.extents:
+        entry = first.to_bytes(4, "big") + (last - first).to_bytes(4, "big")
+        at = grown.index(entry)
+        grown[at : at + 4] = (first + len(content)).to_bytes(4, "big")
+    return bytes(grown[:stop] + content + grown[stop:])
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ((b"meta",), box(b"idat", _SECRET)),
+        ((b"meta", b"hdlr"), _SECRET),
+        ((b"meta", b"iprp", b"ipco"), box(b"cclv", _SECRET)),
+    ],
+    ids=["data", "name of the handler", "property of no item"],
+)
+def test_words_in_the_meta_box_of_an_avif_do_not_pass(path: tuple[bytes, ...], content: bytes) -> None:
+    data = encoded(PHOTO, "avif", quality=20)
+    assert made(data, "fm=avif").metadata.keep_smaller is KeepSmaller.KEPT
+    hidden = _inserted(data, path, content)
+    assert opened(hidden).size == PHOTO.size
+    rendition = made(hidden, "fm=avif")
+    assert rendition.metadata.keep_smaller is KeepSmaller.STRUCTURE
+    assert _SECRET not in rendition.body
+
+
+def test_the_name_of_an_item_of_an_avif_does_not_pass() -> None:
+    data = encoded(PHOTO, "avif", quality=20)
+    assert data.count(b"Color") == 1
+    assert STRIPPERS["avif"](data.replace(b"Color", b"Falke"), None) is KeepSmaller.STRUCTURE

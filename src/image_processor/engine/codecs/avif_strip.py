@@ -7,6 +7,7 @@ file with any other item, box or property is left alone.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 
 from image_processor.domain.models import KeepSmaller
 
@@ -14,6 +15,9 @@ from . import hdr
 from .cicp import coded_profile
 from .heif_items import HeifItems, boxes
 
+_GRID_BYTES = 8
+"""Of the description of tiles, whose sides have 16 bits (ISO/IEC 23008-12, 6.6.2.3.2)."""
+_NAMES = frozenset({b"", b"Color", b"Alpha"})
 _META = frozenset({b"hdlr", b"pitm", b"iloc", b"iinf", b"iref", b"iprp", b"idat"})
 _PROPERTIES = frozenset(b"ispe pixi av1C colr auxC irot imir pasp clap a1op a1lx lsel clli mdcv cclv".split())
 
@@ -57,7 +61,19 @@ def _has_only_image(data: bytes, items: HeifItems, start: int, end: int) -> bool
     kinds = {found.kind for properties in items.properties.values() for found in properties}
     listed = _item_ids(data, *inside.get(b"iinf", (0, 0)))
     turns = items.is_alpha_turned_differently
-    return inside.keys() <= _META and kinds <= _PROPERTIES and listed == shown and not turns
+    is_known = inside.keys() <= _META and kinds <= _PROPERTIES and listed == shown and not turns
+    return is_known and not _has_words(data, items, inside)
+
+
+def _has_words(data: bytes, items: HeifItems, inside: Mapping[bytes, tuple[int, int]]) -> bool:
+    """Whether names, properties of no item, or data within the meta box could tell something."""
+    handler = data[slice(*inside.get(b"hdlr", (0, 0)))]
+    described = {kind: (at, stop) for kind, at, stop in boxes(data, *inside.get(b"iprp", (0, 0)))}
+    defined = {(kind, data[at:stop]) for kind, at, stop in boxes(data, *described.get(b"ipco", (0, 0)))}
+    used = {(found.kind, found.content) for properties in items.properties.values() for found in properties}
+    tilings = sum(kind == b"dimg" for kind, _ in {(kind, item) for kind, item, _ in items.references})
+    start, end = inside.get(b"idat", (0, 0))
+    return bool(handler[24:].strip(b"\0")) or defined != used or end - start > _GRID_BYTES * tilings
 
 
 def _item_ids(data: bytes, start: int, end: int) -> set[int]:
@@ -68,6 +84,9 @@ def _item_ids(data: bytes, start: int, end: int) -> set[int]:
     ids = set()
     for kind, at, stop in boxes(data, entries, end):
         if kind != b"infe" or stop > end or stop - at < 8:
+            return set()
+        name = data[at + (12 if data[at] == 2 else 14) : stop].rstrip(b"\0")
+        if name not in _NAMES:
             return set()
         ids.add(struct.unpack_from(">I" if data[at] == 3 else ">H", data, at + 4)[0])
     return ids

@@ -16,6 +16,7 @@ from image_processor.domain.models import KeepSmaller
 from . import gif_blocks
 from .avif_strip import avif
 from .jpeg_markers import END_OF_IMAGE, START_OF_SCAN, markers, scan_end
+from .jpeg_tables import needs_all_tables
 from .png_chunks import chunk, chunks
 from .png_stream import PngStream, pixel_bytes, read_stream
 
@@ -34,6 +35,8 @@ _ICC_PART = 65_519
 
 def jpeg(data: bytes, profile: bytes | None) -> Stripped:
     """JFIF and Adobe segments stay as far as they say which colours the components are."""
+    if not needs_all_tables(data):
+        return KeepSmaller.STRUCTURE
     head, body = [b"\xff\xd8"], list[bytes]()
     for marker, at in markers(data):
         end = at + int.from_bytes(data[at : at + 2], "big")
