@@ -17,10 +17,12 @@ from tests.hostile.oversized import box
 
 from image_processor.domain.models import IccPolicy, KeepSmaller, Limits, TruncatedPolicy
 from image_processor.domain.transformation import parse
+from image_processor.engine.codecs import webp_parts
 from image_processor.engine.codecs.encode import srgb_profile
 from image_processor.engine.codecs.heif_items import HeifItems, boxes
 from image_processor.engine.codecs.jpeg_markers import markers
 from image_processor.engine.codecs.strip import STRIPPERS
+from image_processor.engine.codecs.webp_parts import riff_chunk
 from image_processor.engine.render import render
 
 PHOTO = photograph().resize((150, 100))
@@ -322,3 +324,70 @@ def test_the_name_of_an_item_of_an_avif_does_not_pass() -> None:
     data = encoded(PHOTO, "avif", quality=20)
     assert data.count(b"Color") == 1
     assert STRIPPERS["avif"](data.replace(b"Color", b"Falke"), None) is KeepSmaller.STRUCTURE
+
+
+def _with_tail(data: bytes, name: bytes, *, first_partition: bool = False) -> bytes:
+    """The last chunk ``name`` of a WebP with a secret at its end, or at that of its first partition; so with
+    the sizes of what is around it."""
+    at = data.rindex(name)
+    size = int.from_bytes(data[at + 4 : at + 8], "little")
+    content = data[at + 8 : at + 8 + size]
+    if first_partition:
+        tag = int.from_bytes(content[:3], "little") + (len(_SECRET) << 5)
+        end = 10 + (int.from_bytes(content[:3], "little") >> 5)
+        content = tag.to_bytes(3, "little") + content[3:end] + _SECRET + content[end:]
+    else:
+        content += _SECRET
+    changed = data[:at] + riff_chunk(name, content) + data[at + 8 + size + size % 2 :]
+    grown = len(changed) - len(data)
+    frame = data.rfind(b"ANMF")
+    if 0 < frame < at:
+        length = int.from_bytes(data[frame + 4 : frame + 8], "little") + grown
+        changed = changed[: frame + 4] + length.to_bytes(4, "little") + changed[frame + 8 :]
+    return changed[:4] + (len(changed) - 8).to_bytes(4, "little") + changed[8:]
+
+
+WEBPS: dict[str, tuple[Callable[[], bytes], bytes, bool]] = {
+    "lossy": (lambda: encoded(PHOTO, "webp", quality=30), b"VP8 ", False),
+    "lossy, first partition": (lambda: encoded(PHOTO, "webp", quality=30), b"VP8 ", True),
+    "lossless": (lambda: encoded(PHOTO, "webp", lossless=True), b"VP8L", False),
+    "colours with alpha": (lambda: encoded(FADING, "webp", quality=30), b"VP8 ", False),
+    "alpha": (lambda: encoded(FADING, "webp", quality=30), b"ALPH", False),
+    "frame": (lambda: animated(FRAMES, "webp", [40, 80, 90], quality=30), b"VP8 ", False),
+}
+
+
+@pytest.mark.parametrize("name", WEBPS)
+def test_tails_of_the_parts_of_a_webp_do_not_pass(name: str) -> None:
+    make, chunk, first_partition = WEBPS[name]
+    data, text = make(), "fm=webp,q=100" if name != "lossless" else "fm=webp,lossless=1,effort=0"
+    assert made(data, text).metadata.keep_smaller is KeepSmaller.KEPT
+    hidden = _with_tail(data, chunk, first_partition=first_partition)
+    assert Image.open(io.BytesIO(hidden)).tobytes() == Image.open(io.BytesIO(data)).tobytes()
+    rendition = made(hidden, text)
+    assert rendition.metadata.keep_smaller is not KeepSmaller.KEPT
+    assert _SECRET not in rendition.body
+
+
+@pytest.mark.parametrize("quality", range(5, 100, 10))
+def test_a_webp_without_a_tail_is_kept_at_every_quality(quality: int) -> None:
+    data = encoded(PHOTO, "webp", quality=quality, method=quality % 7)
+    assert made(data, "fm=webp,q=100").metadata.keep_smaller is KeepSmaller.KEPT
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 8])
+def test_the_number_of_partitions_is_read(count: int) -> None:
+    """libvips' encoder writes one; a header with others is one bit pattern further (RFC 6386, 9.5)."""
+    header = _coded_bits([0, 0, 0, *[0] * 10, 0, *map(int, f"{(1, 2, 4, 8).index(count):02b}")])
+    assert webp_parts._partitions(header) == count
+
+
+def _coded_bits(bits: list[int]) -> bytes:
+    """Bits of even probability by the encoder of RFC 6386, 7.3, with whole numbers of any size."""
+    low, range_, shift = 0, 255, 0
+    for bit in bits:
+        split = 1 + (((range_ - 1) * 128) >> 8)
+        low, range_ = (low + split, range_ - split) if bit else (low, split)
+        while range_ < 128:
+            low, range_, shift = low << 1, range_ << 1, shift + 1
+    return (low << (-shift % 8)).to_bytes((shift + 7) // 8 + 1, "big")

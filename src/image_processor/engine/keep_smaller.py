@@ -18,12 +18,13 @@ from image_processor.domain.formats import FORMATS
 from image_processor.domain.models import KeepSmaller
 from image_processor.domain.transformation import Transformation
 
-from .codecs.codec import DecodeOptions
+from .codecs.codec import DecodeOptions, FailOn
 from .codecs.decode import first_warning, frames_of, open_encoded
 from .codecs.encode import AnimationTiming
 from .codecs.probe import ImageHeader
 from .codecs.registry import CODECS
 from .codecs.strip import STRIPPERS
+from .codecs.webp_parts import shortened
 from .operations.pixels import drop_opaque_alpha, to_eight_bits
 
 _NEEDS_MORE = "premature end of data segment"
@@ -63,6 +64,8 @@ def _stripped(
         return KeepSmaller.PROFILE
     if header.format == "jpeg" and not _is_needed_to_its_end(stripped):
         return KeepSmaller.STRUCTURE
+    if header.format == "webp" and not all(_differ(*pair) for pair in shortened(stripped)):
+        return KeepSmaller.STRUCTURE
     return stripped if _shows(stripped, header, encoded) else KeepSmaller.PIXELS
 
 
@@ -83,6 +86,17 @@ def _is_needed_to_its_end(stripped: bytes) -> bool:
     """
     shorter = stripped[:-4] + stripped[-2:]
     return _NEEDS_MORE in first_warning(CODECS["jpeg"], shorter)
+
+
+def _differ(whole: bytes, shorter: bytes) -> bool:
+    """Whether ``shorter``, without the end of a part of a WebP, shows something else than ``whole``, or
+    nothing. Else no pixel needs that end, and anything could be hidden there."""
+    options = DecodeOptions(fail_on=FailOn.WARNING)
+    try:
+        one, other = (open_encoded(CODECS["webp"], data, options).copy_memory() for data in (whole, shorter))
+    except pyvips.Error:
+        return True
+    return (one.width, one.height) != (other.width, other.height) or bool((one != other).max())
 
 
 def _shows(stripped: bytes, header: ImageHeader, encoded: EncodedFrames) -> bool:

@@ -19,6 +19,7 @@ from .jpeg_markers import END_OF_IMAGE, START_OF_SCAN, markers, scan_end
 from .jpeg_tables import needs_all_tables
 from .png_chunks import chunk, chunks
 from .png_stream import PngStream, pixel_bytes, read_stream
+from .webp_parts import riff_chunk, riff_chunks, riff_file
 
 Stripped = bytes | KeepSmaller
 
@@ -100,46 +101,33 @@ _Chunk = tuple[bytes, bytes]
 def webp(data: bytes, profile: bytes | None) -> Stripped:
     """A profile needs the extended format, to which a simple file is not converted."""
     parts, still, frames, flags = [], list[_Chunk](), list[list[_Chunk]](), 0
-    for name, content in _riff_chunks(data[12 : 8 + int.from_bytes(data[4:8], "little")]):
+    for name, content in riff_chunks(data[12 : 8 + int.from_bytes(data[4:8], "little")]):
         if name == b"VP8X":
             flags = content[0] & (_ALPHA_FLAG | _ANIMATION_FLAG)
             header = bytes([flags | (_ICC_FLAG if profile else 0), 0, 0, 0]) + content[4:10]
-            parts.append(_riff_chunk(name, header))
-            parts += [_riff_chunk(b"ICCP", profile)] if profile else []
+            parts.append(riff_chunk(name, header))
+            parts += [riff_chunk(b"ICCP", profile)] if profile else []
         elif name == b"ANMF":
-            frames.append([sub for sub in _riff_chunks(content[16:]) if sub[0] in _FRAME_CHUNKS])
-            coded = b"".join(_riff_chunk(*sub) for sub in frames[-1])
-            parts.append(_riff_chunk(name, content[:16] + coded))
+            frames.append([sub for sub in riff_chunks(content[16:]) if sub[0] in _FRAME_CHUNKS])
+            coded = b"".join(riff_chunk(*sub) for sub in frames[-1])
+            parts.append(riff_chunk(name, content[:16] + coded))
         elif name in _FRAME_CHUNKS:
             still.append((name, content))
-            parts.append(_riff_chunk(name, content))
+            parts.append(riff_chunk(name, content))
         elif name == b"ANIM":
-            parts.append(_riff_chunk(name, content[:6]))
+            parts.append(riff_chunk(name, content[:6]))
     is_animated = bool(flags & _ANIMATION_FLAG)
     images, hidden = (frames, still) if is_animated else ([still], frames)
     is_shown = images and all(_is_image(chunks, flags) for chunks in images)
     if hidden or not is_shown or (profile and parts[0][:4] != b"VP8X"):
         return KeepSmaller.STRUCTURE
-    body = b"WEBP" + b"".join(parts)
-    return b"RIFF" + len(body).to_bytes(4, "little") + body
+    return riff_file(parts)
 
 
 def _is_image(chunks: Sequence[_Chunk], flags: int) -> bool:
     """Whether a decoder shows all of ``chunks`` in a file with these flags."""
     names = tuple(name for name, _ in chunks)
     return names in _IMAGES and (b"ALPH" not in names or bool(flags & _ALPHA_FLAG))
-
-
-def _riff_chunks(data: bytes) -> Iterator[_Chunk]:
-    at = 0
-    while at + 8 <= len(data):
-        end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")
-        yield data[at : at + 4], data[at + 8 : end]
-        at = end + end % 2
-
-
-def _riff_chunk(name: bytes, content: bytes) -> bytes:
-    return name + len(content).to_bytes(4, "little") + content + bytes(len(content) % 2)
 
 
 # GIF -----------------------------------------------------------------------------------------------
