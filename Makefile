@@ -31,7 +31,7 @@ ELSEWHERE := tests/aws tests/deployment tests/browser
 FAST := tests/domain tests/config tests/ingest tests/delivery tests/test_*.py --deselect tests/delivery/test_altered_urls.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run venv check test coverage lint style format types unit bench stress mutation docs gallery edge studio lock package release sbom audit sam clean
+.PHONY: screenshots help run venv check test coverage lint style format types unit bench stress mutation docs gallery edge studio lock package release sbom audit sam clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ docs: $(DEV) ## draw the pictures of docs/ again, and write the schema of events
 	$(BIN)/python docs/draw_aws_diagram.py
 	$(BIN)/python docs/draw_transformations.py
 	$(BIN)/python docs/write_event_schema.py
+
+screenshots: $(DEV) ## take the pictures of the studio in docs/studio again; needs Chromium
+	$(BIN)/python docs/draw_studio.py
 
 gallery: $(DEV) ## every operation on one photograph, into build/gallery.html and .png; ARGS=photo.jpg
 	$(BIN)/python docs/draw_gallery.py $(ARGS)

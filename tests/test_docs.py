@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 import write_event_schema
+from PIL import Image
 
 from image_processor.config.settings import ALL_SETTINGS, dialect_settings
 
@@ -79,6 +80,24 @@ def test_a_text_that_leaves_its_box_is_an_error(picture: ModuleType, monkeypatch
     monkeypatch.setitem(picture.BOXES, "plan", picture.Box(0, 0, 40, 40, "far too long"))
     with pytest.raises(ValueError, match="expected at most 40 pixels for 'far too long'"):
         picture.draw()
+
+
+def test_each_picture_of_the_studio_is_small_shown_and_there_for_both_schemes() -> None:
+    pictures = sorted((ROOT / "docs" / "studio").iterdir())
+    papers = {paper: paper.read_text(encoding="utf-8") for paper in PAPERS}
+    shown = {
+        (paper.parent / name).resolve()
+        for paper, text in papers.items()
+        for name in re.findall(r'(?:src|srcset)="([^"]+[.]webp)"', text)
+    }
+    assert set(pictures) <= shown
+    assert all(path.exists() for path in shown)
+    names = {tuple(path.stem.rsplit("-", 1)) for path in pictures}
+    assert names == {(name, scheme) for name, _ in names for scheme in ("light", "dark")}
+    for path in pictures:
+        with Image.open(path) as picture:
+            assert (picture.format, picture.size) == ("WEBP", (1280, 800)), path
+        assert path.stat().st_size < 150_000, "run `make screenshots` and commit"
 
 
 @pytest.mark.parametrize("paper", PAPERS, ids=lambda path: str(path.relative_to(ROOT)))
