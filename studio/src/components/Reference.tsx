@@ -199,7 +199,7 @@ function Example({ entry: { method, path, operation }, body }: { entry: api.Entr
   const values = new Map(operation.parameters?.map((parameter) => [parameter.name, parameter.schema ? api.example(parameter.schema, schemas) : parameter.name]));
   const filled = path.replace(/{(\w+)}/g, (_, name: string) => String(values.get(name) ?? name));
   const query = operation.parameters?.filter((parameter) => parameter.in === "query" && parameter.required) ?? [];
-  const search = query.length ? `?${query.map(({ name }) => `${name}=${encodeURIComponent(String(values.get(name)))}`).join("&")}` : "";
+  const search = query.length ? `?${query.map(({ name }) => `${name}=${inQuery(String(values.get(name)))}`).join("&")}` : "";
   const url = new URL(address(filled) + search, location.href).href;
   const lines = [`curl ${method === "get" ? "" : `-X ${method.toUpperCase()} `}'${url}'`];
   if (body?.[0] === "application/json") {
@@ -213,6 +213,9 @@ function Example({ entry: { method, path, operation }, body }: { entry: api.Entr
     </pre>
   );
 }
+
+// What a query may hold as it is stays readable.
+const inQuery = (text: string) => encodeURIComponent(text).replace(/%(3D|2C|3A|2F)/g, (code) => decodeURIComponent(code));
 
 function ResponseOf({ status, response }: { status: string; response: api.Response }) {
   const schemas = useContext(Schemas);
