@@ -208,7 +208,17 @@ def test_signing_keys_are_read_in_the_named_version() -> None:
 
 NOT_PARAMETERS = {
     # One machine only.
-    *("DATA", "HOST", "PORT", "ALLOWED_HOSTS", "WORKERS", "STOP_SECONDS", "SWEEP_SECONDS", "MIN_FREE_BYTES"),
+    *(
+        "DATA",
+        "HOST",
+        "PORT",
+        "ALLOWED_HOSTS",
+        "API_ORIGINS",
+        "WORKERS",
+        "STOP_SECONDS",
+        "SWEEP_SECONDS",
+        "MIN_FREE_BYTES",
+    ),
     *("TOKENS", "TOKENS_FILE", "ALLOW_ANONYMOUS"),
     *("EVENT_STREAMS", "EVENT_STREAMS_PER_CLIENT", "WEBHOOK_URL", "WEBHOOK_SECRET", "WEBHOOK_DAYS"),
     *("DELIVERY_QUEUE", "CACHE_BYTES", "SERVER_PROCESSES"),

@@ -68,7 +68,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BuiltImage]:
     images = Images(folder)
     packages = "--include=python3,python3-venv,ca-certificates,tini,fonts-dejavu-core,usr-is-merged"
     # It takes Perl with it, 50 MB that Docker's images of Debian do not have either.
-    purge = '--customize-hook=chroot "$1" apt-get -qq -y --purge autoremove usrmerge'
+    purge = '--customize-hook=chroot "$1" apt-get -qq -y purge usrmerge perl perl-modules-5.36 libperl5.36'
     cleanup = "--customize-hook=cd $1 && rm -rf " + " ".join(LEFT_OUT)
     base = folder / "base.tar"
     subprocess.run(

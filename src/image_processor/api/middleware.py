@@ -89,6 +89,7 @@ class OriginGuard(SecurityHeadersMiddleware):
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         super().__init__(app)
         self._hosts = HostNames(settings.host, settings.allowed_hosts)
+        self._origins = frozenset(settings.api_origins)
 
     def _rejection(self, scope: Scope) -> ASGIApp | None:
         headers = Headers(scope=scope)
@@ -99,7 +100,8 @@ class OriginGuard(SecurityHeadersMiddleware):
                 f"expected a name of this server for Host, got {headers.get('host')!r}",
                 fix="Add the name to IMAGE_PROCESSOR_ALLOWED_HOSTS if it is one.",
             )
-        if scope["method"] not in SAFE_METHODS and _is_cross_site(headers):
+        is_foreign = _is_cross_site(headers) and headers.get("origin") not in self._origins
+        if scope["method"] not in SAFE_METHODS and is_foreign:
             return problem(403, "cross-site", "expected this server's own pages for Origin, got another site")
         if is_streamed(scope):
             return None

@@ -36,6 +36,7 @@ from . import (
 from .access import RouteAccess
 from .access_guard import AccessGuard, Gate, caller_of
 from .connections import EVENTS_PATH, HEALTH_PATH
+from .cors import ApiCors
 from .dependencies import StandaloneContext, StandaloneContextOf
 from .hit_cache import HitCache
 from .hit_statistics import HitStatistics
@@ -209,6 +210,8 @@ def standalone_app(context: StandaloneContext) -> FastAPI:
     application.add_middleware(BodyTimeoutMiddleware)
     application.add_middleware(AccessGuard, gate=gate, routes=RouteAccess(application.routes))
     application.add_middleware(OriginGuard, settings=context.settings)
+    if context.settings.api_origins:
+        application.add_middleware(ApiCors, origins=context.settings.api_origins)
     application.add_middleware(Http11Middleware)
     return application
 

@@ -84,7 +84,8 @@ distribution = matching(r"[A-Z0-9]{1,64}")
 queue = matching(r"https?://[^/?#\s]+/[A-Za-z0-9_./-]{1,256}")
 # AWS, "PutEvents" of the EventBridge API reference: EventBusName.
 event_bus = matching(r"(arn:aws[\w-]*:events:[a-z0-9-]+:\d{12}:event-bus/)?[/.\w-]{1,256}")
-origin = matching(r"\*|https?://[A-Za-z0-9.:\[\]-]+")
+_ORIGIN = r"https?://[A-Za-z0-9.:\[\]-]+"
+origin = matching(rf"\*|{_ORIGIN}")
 webhook_url = matching(r"https?://[^/?#@\s]+(/[!->@-~]*)?")
 _base_url = matching(r"https?://[^/?#\s]+(/[!-~]*)?")
 
@@ -99,6 +100,12 @@ def base_url(text: str) -> str:
 def names(text: str) -> tuple[str, ...]:
     """Comma-separated names, without the spaces around them."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Origins as browsers send them: scheme, name, and a port that is not the scheme's."""
+    read_origin = matching(_ORIGIN)
+    return tuple(read_origin(name) for name in names(text))
 
 
 def exif(text: str) -> tuple[ExifField, ...]:
@@ -361,6 +368,12 @@ GENERAL_SETTINGS = (
         "listen beyond localhost without any token: everybody who reaches the server may use it",
         "0 or 1",
         flag,
+    ),
+    SettingSpec(
+        "API_ORIGINS",
+        "origins whose pages may use the API with a token (CORS)",
+        "origins like https://example.com, comma-separated",
+        origins,
     ),
     SettingSpec(
         "WORKERS", "images processed at the same time; 0 means one per core", "0-256", integer(0, 256)

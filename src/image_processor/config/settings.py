@@ -79,6 +79,7 @@ class Settings(Struct, frozen=True):
     host: str = "127.0.0.1"
     port: int = 8000
     allowed_hosts: tuple[str, ...] = ()
+    api_origins: tuple[str, ...] = ()
     tokens: tuple[Token, ...] = ()
     tokens_file: tuple[Token, ...] = ()
     allow_anonymous: bool = False

@@ -1,0 +1,38 @@
+"""Which other sites' pages may use the REST API of one machine: CORS, by Starlette's middleware.
+
+Such a page brings a token. The cookie of the studio is never for it: SameSite keeps browsers from sending it,
+and `access_guard` does not read it. Renditions have a setting of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from image_processor.standalone import RENDITIONS_PATH
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+REQUEST_HEADERS = ("authorization", "content-type", "if-match", "if-none-match", "prefer", "last-event-id")
+RESPONSE_HEADERS = ("etag", "location", "link", "retry-after", "x-request-id")
+MAX_AGE_SECONDS = 3600
+
+
+class ApiCors:
+    """Adds CORS headers to responses of the API, and answers preflights, for pages of ``origins``."""
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        self._app = app
+        self._cors = CORSMiddleware(
+            app,
+            allow_origins=origins,
+            allow_methods=METHODS,
+            allow_headers=REQUEST_HEADERS,
+            expose_headers=RESPONSE_HEADERS,
+            max_age=MAX_AGE_SECONDS,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        of_rendition = scope["type"] == "http" and scope["path"].startswith(f"{RENDITIONS_PATH}/")
+        await (self._app if of_rendition else self._cors)(scope, receive, send)
