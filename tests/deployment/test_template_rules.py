@@ -222,7 +222,7 @@ NOT_PARAMETERS = {
     *("TOKENS", "TOKENS_FILE", "ALLOW_ANONYMOUS"),
     *("EVENT_STREAMS", "EVENT_STREAMS_PER_CLIENT", "WEBHOOK_URL", "WEBHOOK_SECRET", "WEBHOOK_DAYS"),
     *("DELIVERY_QUEUE", "CACHE_BYTES", "SERVER_PROCESSES"),
-    *("CONFIG", "LOG_FORMAT", "LOG_LEVEL"),
+    *("CONFIG", "LOG_FORMAT", "LOG_LEVEL", "LOG_HITS"),
     # AWS has the recipe in its package or in a bucket.
     "RECIPE_WRITABLE",
     # A directory: the packages have no fonts.

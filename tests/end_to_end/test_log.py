@@ -7,18 +7,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from PIL import Image
 
+from support.plain_http import NO_CERTIFICATES
 from support.served import Served
 from support.waiting import wait_for
 
+STORED = "/renditions/a.png/w=8,fm=jpeg.jpg"
 RECIPE = '[presets.a]\nwidth = 8\nformats = ["jpeg"]\n[[rules]]\nmatch = "**"\npresets = ["a"]\n'
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Served]:
-    server = Served(tmp_path, RECIPE, {"IMAGE_PROCESSOR_LOG_FORMAT": "json", "IMAGE_PROCESSOR_WORKERS": "1"})
+    settings = {
+        "IMAGE_PROCESSOR_LOG_FORMAT": "json",
+        "IMAGE_PROCESSOR_LOG_HITS": "1",
+        "IMAGE_PROCESSOR_WORKERS": "1",
+        "IMAGE_PROCESSOR_SERVER_PROCESSES": "2",
+    }
+    server = Served(tmp_path, RECIPE, settings)
     server.start()
     yield server
     server.close()
@@ -42,6 +51,23 @@ def test_refused_and_processed_files_are_reported(server: Served, tmp_path: Path
     assert (refused["level"], refused["status"], refused["reason"]) == ("WARNING", "refused", "not-an-image")
     assert "only the content counts" in refused["message"]
     assert (processed["level"], processed["renditions"]) == ("INFO", 1)
+
+    ids = []
+    with httpx.Client(
+        base_url=server.address, verify=NO_CERTIFICATES
+    ) as client:  # urllib closes its connections
+        for _ in range(20):
+            response = client.get(STORED)
+            assert response.status_code == 200
+            ids.append(response.headers["x-request-id"])
+
+    def rendition_lines() -> dict[str, str]:
+        found = [line for line in lines(tmp_path) if line.get("path") == STORED]
+        return {line["request_id"]: line["logger"] for line in found}
+
+    wait_for(lambda: len(rendition_lines()) == 20, "a line for each response")
+    assert set(rendition_lines()) == set(ids)
+    assert "image_processor.hits" in rendition_lines().values()
 
     server.get("/images")
     wait_for(lambda: [line for line in lines(tmp_path) if line.get("path") == "/images"], "the request")

@@ -58,14 +58,15 @@ class Counted(Struct, frozen=True, tag=True):
 
 
 class Setup(Struct, frozen=True, tag=True):
-    """The first message to a hit server: the directories of the stores, the names of the server, and the
-    number of the recipe in force."""
+    """The first message to a hit server: the directories of the stores, the names of the server, the number
+    of the recipe in force, and the format of lines in the log, None for no lines."""
 
     uploads: str
     processed: str
     host: str
     allowed_hosts: tuple[str, ...]
     recipe_number: int = 0
+    log_format: str | None = None
 
 
 class Forget(Struct, frozen=True, tag=True):

@@ -37,9 +37,10 @@ from .hit_channel import (
     Stop,
     Touched,
 )
+from .hit_log import HitLog, build_hit_log
 from .hit_statistics import HitStatistics
 from .origin import HostNames
-from .plain_request import PlainRequest, parse_plain_request, request_id_line
+from .plain_request import PlainRequest, identify, parse_plain_request
 
 _TOUCHED_KEYS = 50
 _TICK_SECONDS = 1.0
@@ -58,6 +59,8 @@ async def serve_hits(listener: socket.socket, end: socket.socket, open_store: Op
     server = HitServer(listener, open_store)
     server.channel = Channel(end, server.receive, server.ended.set)
     await server.ended.wait()
+    if server.log is not None:
+        server.log.flush()
 
 
 class HitServer:
@@ -81,6 +84,7 @@ class HitServer:
         """Keys of renditions that were sent, in the order of their last use."""
         self._hit_count = 0
         self.statistics = HitStatistics()
+        self.log: HitLog | None = None
         self._loop = asyncio.get_running_loop()
 
     def receive(self, message: Message, descriptor: int | None) -> None:
@@ -122,6 +126,7 @@ class HitServer:
             self._touch,
         )
         self.hits.forget(setup.recipe_number)
+        self.log = build_hit_log(setup.log_format)
         self._tick()
         self._acceptor = Acceptor(self._listener, lambda: HitProtocol(self))
 
@@ -226,12 +231,15 @@ class HitProtocol(asyncio.BufferedProtocol):
             self._ask(request, data)
 
     def _respond(self, request: PlainRequest, started: float) -> bool:
-        response = self._server.hits.respond(request, self._server.date_line + request_id_line(request))
+        id_, line = identify(request)
+        response = self._server.hits.respond(request, self._server.date_line + line)
         if response is None:
             return False
         self._connection.since = asyncio.get_running_loop().time()
         self.transport.writelines(response)
-        self._server.statistics.add(response, started)
+        seconds = self._server.statistics.add(response, started)
+        if self._server.log is not None:
+            self._server.log.add(request, response, seconds, self._connection.host, id_)
         if self._server.is_stopping:
             self.close_if_idle()
         return True

@@ -38,8 +38,9 @@ class HitStatistics:
     def __init__(self) -> None:
         self._reset()
 
-    def add(self, response: tuple[bytes, bytes | bytearray], started: float) -> None:
-        """Count a response, head and body, to a request that arrived at ``started`` (`time.perf_counter`)."""
+    def add(self, response: tuple[bytes, bytes | bytearray], started: float) -> float:
+        """Count a response, head and body, to a request that arrived at ``started`` (`time.perf_counter`).
+        Returns the seconds since."""
         seconds = time.perf_counter() - started
         head, body = response
         status = head[9:12]
@@ -47,6 +48,7 @@ class HitStatistics:
         self._buckets[bisect_left(HIT_SECONDS, seconds)] += 1
         self._seconds += seconds
         self._bytes += len(body)
+        return seconds
 
     def take(self) -> HitCounts | None:
         """What was counted, and begin anew; None if nothing was."""

@@ -62,9 +62,10 @@ def parse_plain_request(data: bytes) -> PlainRequest | None:
     return PlainRequest("GET" if method == b"GET" else "HEAD", target, headers)
 
 
-def request_id_line(request: PlainRequest) -> bytes:
-    """The header of the response with the id of ``request``."""
-    return f"{HEADER}: {request_id_of(request.headers.by_name.get(HEADER))}\r\n".encode()
+def identify(request: PlainRequest) -> tuple[str, bytes]:
+    """The id of ``request``, and the header of its response with it."""
+    id_ = request_id_of(request.headers.by_name.get(HEADER))
+    return id_, f"{HEADER}: {id_}\r\n".encode()
 
 
 @lru_cache(_CACHED_BLOCKS)

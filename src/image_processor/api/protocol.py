@@ -11,8 +11,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .connections import Connection, ConnectionLimiter
 from .hit_cache import HitCache
+from .hit_log import HitLog
 from .hit_statistics import HitStatistics
-from .plain_request import PlainRequest, parse_plain_request, request_id_line
+from .plain_request import identify, parse_plain_request
 
 
 class HttpProtocol(H11Protocol):
@@ -21,6 +22,7 @@ class HttpProtocol(H11Protocol):
     limiter: ClassVar[ConnectionLimiter]
     hits: ClassVar[HitCache | None]
     statistics: ClassVar[HitStatistics]
+    hit_log: ClassVar[HitLog | None]
     received = b""
     """What another process has received of the first request."""
 
@@ -61,11 +63,16 @@ class HttpProtocol(H11Protocol):
             return False
         started = time.perf_counter()
         request = parse_plain_request(data)
-        response = self.hits.respond(request, self._server_headers(request)) if request else None
+        if request is None:
+            return False
+        id_, line = identify(request)
+        response = self.hits.respond(request, self._server_headers() + line)
         if response is None:
             return False
         self.transport.writelines(response)
-        self.statistics.add(response, started)
+        seconds = self.statistics.add(response, started)
+        if self.hit_log is not None:
+            self.hit_log.add(request, response, seconds, self._connection.host, id_)
         self._connection.since = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self._close_when_idle(self.timeout_keep_alive)
@@ -85,14 +92,13 @@ class HttpProtocol(H11Protocol):
     def _close_when_idle(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
-    def _server_headers(self, request: PlainRequest) -> bytes:
-        lines = b"".join(b"%b: %b\r\n" % pair for pair in self.server_state.default_headers)
-        return lines + request_id_line(request)
+    def _server_headers(self) -> bytes:
+        return b"".join(b"%b: %b\r\n" % pair for pair in self.server_state.default_headers)
 
 
 def protocol_class(
-    limiter: ConnectionLimiter, hits: HitCache | None, statistics: HitStatistics
+    limiter: ConnectionLimiter, hits: HitCache | None, statistics: HitStatistics, hit_log: HitLog | None
 ) -> type[HttpProtocol]:
     """The protocol of one server's connections."""
-    members = {"limiter": limiter, "hits": hits, "statistics": statistics}
+    members = {"limiter": limiter, "hits": hits, "statistics": statistics, "hit_log": hit_log}
     return type("ServerProtocol", (HttpProtocol,), members)

@@ -11,6 +11,7 @@ from image_processor.config.settings import Settings
 from image_processor.domain.errors import Overloaded
 
 from .connections import MAX_CONNECTIONS, ConnectionLimiter
+from .hit_log import build_hit_log
 from .hit_servers import HitServers
 from .problems import of_error
 from .protocol import HttpProtocol, protocol_class
@@ -32,6 +33,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: FastAPI, settings: Settings, hit_servers: HitServers | None = None) -> None:
         self._work: QueuedWork = app.state.work
         self._hit_servers = hit_servers
+        self._hit_log = build_hit_log(settings.hit_log_format)
         limiter = ConnectionLimiter(
             app,
             lambda message: of_error(Overloaded(message)),
@@ -43,7 +45,7 @@ class Server(uvicorn.Server):
                 RequestObserver(limiter, (log_request, app.state.context.metrics.count_request)),
                 host=settings.host,
                 port=settings.port,
-                http=protocol_class(limiter, app.state.hits, app.state.hit_statistics),
+                http=protocol_class(limiter, app.state.hits, app.state.hit_statistics, self._hit_log),
                 # asyncio accepts as many connections at once, before one can be closed.
                 backlog=MAX_CONNECTIONS // 4,
                 log_config=None,
@@ -69,6 +71,8 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
         if self._hit_servers is not None:
             await self._hit_servers.stop(GRACE_SECONDS)
+        if self._hit_log is not None:
+            self._hit_log.flush()
 
     def _make_protocol(self) -> HttpProtocol:
         protocol: HttpProtocol = self.config.http_protocol_class(  # type: ignore[call-arg, assignment]

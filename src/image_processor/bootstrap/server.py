@@ -79,7 +79,9 @@ def build_hit_servers(context: StandaloneContext, hits: HitCache | None) -> HitS
     if number < 1 or hits is None or sys.platform != "linux":
         return None
     uploads, processed = str(settings.data / "uploads"), str(settings.data / "processed")
-    setup = Setup(uploads, processed, settings.host, tuple(settings.allowed_hosts))
+    setup = Setup(
+        uploads, processed, settings.host, tuple(settings.allowed_hosts), log_format=settings.hit_log_format
+    )
     touch, count = context.render_coordinator.touch, context.metrics.count_hits
     source = HitSource(hits, context.delivery, touch, path_below_root, count)
     return HitServers(number, setup, source)

@@ -436,6 +436,7 @@ GENERAL_SETTINGS = (
     ),
     SettingSpec("LOG_FORMAT", "lines of text, or one JSON object a line", " | ".join(LogFormat), LogFormat),
     SettingSpec("LOG_LEVEL", "the least level that is logged", " | ".join(LogLevel), LogLevel),
+    SettingSpec("LOG_HITS", "also log responses with stored renditions from memory", "0 or 1", flag),
     SettingSpec("SWEEP_SECONDS", "seconds between two reconciliations", "1-86400", integer(1, 86400)),
     SettingSpec(
         "DELETION_LIMIT",

@@ -97,6 +97,7 @@ class Settings(Struct, frozen=True):
     limits: Limits = field(default_factory=Limits)
     log_format: LogFormat = LogFormat.CONSOLE
     log_level: LogLevel = LogLevel.INFO
+    log_hits: bool = False
     sweep_seconds: int = 300
     deletion_limit: int = 50
     stop_seconds: int = 15
@@ -157,6 +158,12 @@ class Settings(Struct, frozen=True):
     def server_process_count(self) -> int:
         """The number of processes that answer requests: ``server_processes``, or one per core if it is 0."""
         return self.server_processes or os.cpu_count() or 1
+
+    @property
+    def hit_log_format(self) -> str | None:
+        """The format of a line for each response from memory; None without such lines."""
+        is_logged = self.log_hits and self.log_level in {LogLevel.DEBUG, LogLevel.INFO}
+        return self.log_format.value if is_logged else None
 
     @property
     def worker_count(self) -> int:
