@@ -266,18 +266,24 @@ def _order() -> str:
     return "\n".join(f"{number}. {stage}" for number, stage in enumerate(stages, 1))
 
 
-def _draw_pictures() -> None:
+def pictures() -> Iterator[tuple[str, bytes]]:
+    """Every example's picture with its file name."""
     from transformation_originals import Originals, rendered  # noqa: PLC0415
 
     from image_processor.engine.sample import draw_sample  # noqa: PLC0415 - only who draws needs them
 
     originals = Originals(draw_sample())
-    PICTURES.mkdir(exist_ok=True)
-    drawn = {f"{name}.webp": example for name, example in examples()}
-    for name, example in drawn.items():
+    for name, example in examples():
         body = originals.rendition(example)
         if "fm=webp" not in example.text or "lossless" in example.text:
             body = rendered(body, "q=85,fm=webp")
+        yield f"{name}.webp", body
+
+
+def _draw_pictures() -> None:
+    PICTURES.mkdir(exist_ok=True)
+    drawn = dict(pictures())
+    for name, body in drawn.items():
         (PICTURES / name).write_bytes(body)
     for stale in set(PICTURES.glob("*.webp")) - {PICTURES / name for name in drawn}:
         stale.unlink()
