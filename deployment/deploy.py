@@ -26,6 +26,7 @@ import changeset
 import interpreter
 import parameters
 import stack as stacks
+import studio_page
 from aws_cli import Aws, AwsError, find_region
 from concurrency import reserve
 from console import Errors, Parser, Rejected, Stopped, confirm, detail, ended, say
@@ -118,6 +119,8 @@ def deploy(arguments: Sequence[str] | None) -> None:
         changeset.execute(aws, arn, options.stack)
     deployed = stacks.find(aws, options.stack)
     assert deployed
+    if studio_page.upload(aws, deployed, plan.values):
+        say("uploaded the studio's page")
     if not options.skip_edge_test:
         _test_edge_function(deployed, aws.region)
     _tell_next_steps(plan, deployed, aws.region)
@@ -400,6 +403,7 @@ def _tell_next_steps(plan: Plan, stack: Stack, region: str) -> None:
         ("renditions", f"s3://{processed}"),
         ("API", stack.outputs.get("ApiUrl", "off")),
         ("CDN", cdn or "off"),
+        ("studio", stack.outputs.get("StudioUrl", "off")),
     ):
         detail(f"{label:<10} {value}")
     key = _example_key(plan.recipe)

@@ -24,6 +24,9 @@ DISABLE_SECONDS = 120
 BATCH = 500
 
 
+_OWNED = ("ProcessedBucket", "UploadBucket", "CatalogTable", "ProcessMapping", "StudioBucket")
+
+
 @dataclass(frozen=True, slots=True)
 class Owned:
     """Physical names of what the stack owns, empty where it owns none, as with an existing upload bucket."""
@@ -32,6 +35,7 @@ class Owned:
     uploads: str
     table: str
     mapping: str
+    studio: str
 
 
 def teardown(arguments: Sequence[str] | None) -> None:
@@ -97,9 +101,7 @@ def _owned(aws: Aws, name: str) -> Owned:
         for row in rows
         if row.get("ResourceStatus") != "DELETE_COMPLETE"
     }
-    return Owned(
-        *(found.get(key, "") for key in ("ProcessedBucket", "UploadBucket", "CatalogTable", "ProcessMapping"))
-    )
+    return Owned(*(found.get(key, "") for key in _OWNED))
 
 
 def _check_protection(aws: Aws, name: str, owned: Owned, *, delete_data: bool) -> None:
@@ -150,7 +152,8 @@ def _delete(aws: Aws, name: str, owned: Owned, *, delete_data: bool) -> None:
         _disable(aws, owned.mapping)
     say("deleting the stack")
     # A request may still make deliver write a rendition; then the deletion fails and is tried once more.
-    if not (_delete_stack(aws, name, owned.processed) or _delete_stack(aws, name, owned.processed)):
+    emptied = tuple(bucket for bucket in (owned.processed, owned.studio) if bucket)
+    if not (_delete_stack(aws, name, emptied) or _delete_stack(aws, name, emptied)):
         raise Stopped(
             f"expected stack {name} to be deleted, got a failure: see its events in CloudFormation. "
             "To process uploads again, run aws lambda update-event-source-mapping --enabled "
@@ -178,9 +181,9 @@ def _disable(aws: Aws, mapping: str) -> None:
     )
 
 
-def _delete_stack(aws: Aws, name: str, processed: str) -> bool:
-    if processed:
-        _empty(aws, processed)
+def _delete_stack(aws: Aws, name: str, buckets: Sequence[str]) -> bool:
+    for bucket in buckets:
+        _empty(aws, bucket)
     aws("cloudformation", "delete-stack", "--stack-name", name)
     try:
         aws("cloudformation", "wait", "stack-delete-complete", "--stack-name", name)

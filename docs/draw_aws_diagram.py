@@ -74,6 +74,11 @@ FOLDED = {
     **{f"Deliver{part}": "DeliverFunction" for part in ("Url", "UrlPermission", "InvokePermission")},
     **{f"Api{part}": "Api" for part in ("Permission", "AccessLogGroup", "Account", "AccountRole", "Key")},
     **{f"Api{part}": "Api" for part in ("UsagePlan", "UsagePlanKey", "Domain", "DomainRecords", "Mapping")},
+    # The studio is a page over the API.
+    **{
+        f"Studio{part}": "Api"
+        for part in ("Bucket", "BucketPolicy", "Access", "Distribution", "HeadersPolicy")
+    },
     **{f"{name}Access": "Distribution" for name in ("Bucket", "Function")},
     **{f"Rendition{part}Policy": "Distribution" for part in ("Cache", "Origin", "Headers")},
     **{
@@ -108,6 +113,10 @@ QUIET = frozenset(
     {
         ("ApiFunction", "Distribution"),
         ("Distribution", "ProcessFunction"),
+        # The studio's policies name where its pictures come from and where its uploads go, and its logs.
+        ("Api", "Distribution"),
+        ("Api", "UploadBucket"),
+        ("AlarmTopic", "Api"),
         ("AlarmTopic", "ProcessedBucket"),
         ("AlarmTopic", "UploadBucket"),
         ("DeadLetterQueue", "ProcessFunction"),

@@ -145,6 +145,8 @@ class Graph:
     def _origins(self) -> Iterator[tuple[str, str, str]]:
         for name, row in self._of("AWS::CloudFront::Distribution"):
             config = row["DistributionConfig"]
+            if "OriginGroups" not in config:  # the studio's, whose origins are folded into the API
+                continue
             origins = {origin["Id"]: self._refer(origin["DomainName"])[0] for origin in config["Origins"]}
             members = config["OriginGroups"]["Items"][0]["Members"]["Items"]
             for number, member in enumerate(members):

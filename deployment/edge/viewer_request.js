@@ -24,7 +24,7 @@ const ALIASES = {rotate: 'rot', width: 'w', height: 'h', crop: 'g', gravity: 'g'
 const AUTO_WORDS = {format: ['fm', 'auto'], compress: ['q', 'auto']};
 const VALUE_ALIASES = {fm: {jpg: 'jpeg', tif: 'tiff'}, fit: {crop: 'cover', clip: 'inside', max: 'inside', scale: 'fill', pad: 'contain'}, g: {center: 'centre', top: 'north', bottom: 'south', left: 'west', right: 'east', smart: 'attention', edges: 'entropy', face: 'faces'}};
 const EXTENSIONS = {jpeg: 'jpg', tiff: 'tif'};
-'png webp avif gif apng heic jxl svg'.split(' ').forEach(name => EXTENSIONS[name] = name);
+'png webp avif gif apng avifs heic jxl svg'.split(' ').forEach(name => EXTENSIONS[name] = name);
 const FIXES = {missing: 'Request a rendition that the recipe declares, or sign the URL.', 'key-unknown': 'Sign the URL with a key that is in use.', mismatch: 'Sign the URL again: it, or its signature, was changed.', expired: 'Sign the URL again, with a later expiry.'};
 const DIALECT_PARAMETERS = 'signature expires animated blur convolve extract fit flatten flip flop format grayscale greyscale height normalize quality resize rotate sharpen smartCrop stripExif stripIcc tint watermark width url w h q fm position v'.split(' ');
 const S3_PARAMETERS = 'accelerate acl analytics attributes awsaccesskeyid continuation-token cors delete delimiter encoding-type encryption expires fetch-owner inventory key-marker legal-hold lifecycle list-type location logging marker max-keys max-parts metrics notification object-lock ownershipcontrols part-number-marker partnumber policy policystatus prefix publicaccessblock replication requestpayment restore retention select session signature start-after tagging torrent upload-id-marker uploadid uploads version-id-marker versionid versioning versions website'.split(' ');

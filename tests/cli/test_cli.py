@@ -72,10 +72,20 @@ def test_doctor_prints_versions_codecs_and_settings(run, monkeypatch):
     lines = [line.split() for line in out.splitlines()]
     assert ["avif", "yes", "yes"] in lines
     assert ["heic", "yes", "-"] in lines
+    assert ["svg", "off", "-"] in lines
+    assert "to read svg: IMAGE_PROCESSOR_SVG=1" in out
     assert ["IMAGE_PROCESSOR_SVG=0"] in lines
     assert ["IMAGE_PROCESSOR_TRUNCATED=strict"] in lines
     assert ["IMAGE_PROCESSOR_MAX_BYTES=7", "[environment]"] in lines
     assert ["IMAGE_PROCESSOR_HOST=127.0.0.1"] in lines
+
+
+def test_doctor_says_that_svg_is_read_where_it_is_on(run, monkeypatch):
+    monkeypatch.setenv("IMAGE_PROCESSOR_SVG", "1")
+    out = run("doctor")[1]
+    assert ["svg", "yes", "-"] in [line.split() for line in out.splitlines()]
+    assert "to read svg" not in out
+    assert json.loads(run("doctor", "--json")[1])["formats"]["svg"]["reads"] is True
 
 
 WITHOUT_LANDLOCK = """
@@ -103,6 +113,7 @@ def test_doctor_reports_as_json(run):
     assert status == 0
     assert report["version"] == __version__
     assert report["formats"]["jpeg"] == {"reads": True, "writes": True, "extra": None}
+    assert report["formats"]["svg"]["reads"] is False
     assert report["catalog"]["damage"] is None
     settings = {item["name"]: (item["value"], item["source"]) for item in report["settings"]}
     assert settings["IMAGE_PROCESSOR_WORKERS"] == ("3", "file")
@@ -295,7 +306,7 @@ def test_help_lists_every_command_with_its_summary(run):
     summaries = dict(line.strip("│ ").split(maxsplit=1) for line in out.splitlines() if line.startswith("│ "))
     assert summaries["transform"] == "Render one file with one transformation."
     assert summaries["recipe"] == "Check a recipe, or show the built-in one."
-    assert list(summaries)[-1] == "recipe"
+    assert list(summaries)[-1] == "completion"
 
 
 def test_an_unknown_command_is_answered_with_the_nearest_one(run):

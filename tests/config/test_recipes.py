@@ -156,7 +156,7 @@ def test_the_first_matching_rule_applies():
         ("width = 1\nquality = 250", f"line 3: expected {QUALITY} for presets.p.quality, got 250"),
         (
             "width = 1\nquality = { png = 5 }",
-            "line 3: expected jpeg | webp | avif for presets.p.quality, got 'png'",
+            "line 3: expected jpeg | webp | avif | avifs for presets.p.quality, got 'png'",
         ),
         (
             "width = 1\nquality = []",
@@ -164,7 +164,10 @@ def test_the_first_matching_rule_applies():
         ),
         (
             'width = 1\nformats = ["bmp"]',
-            "line 3: expected jpeg | png | webp | avif | gif | tiff | apng for presets.p.formats, got 'bmp'",
+            (
+                "line 3: expected jpeg | png | webp | avif | gif | tiff | apng | avifs "
+                "for presets.p.formats, got 'bmp'"
+            ),
         ),
         ("width = 1\nformats = 1", "line 3: expected a list of formats for presets.p.formats, got 1"),
         (

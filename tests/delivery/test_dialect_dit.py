@@ -558,7 +558,7 @@ def test_all_problems_are_reported_with_their_edits() -> None:
         "expected cover | contain | fill | inside | outside for resize.fit, got 'squeeze'",
         "expected a number from 0.3 to 1000 for blur, got 'much'",
         "expected nothing, as this is not supported for contentModeration, got 'contentModeration'",
-        "expected one of jpg, jpeg, png, webp, avif, gif, tiff, apng for toFormat, got 'heic'",
+        "expected one of jpg, jpeg, png, webp, avif, gif, tiff, apng, avifs for toFormat, got 'heic'",
         f"expected {KEY}, as nothing is fetched from other servers for key, got 'http://other/a.jpg'",
     ]
     assert problems("filters:fill(nocolour):blur(x)/9x9/a.jpg") == [

@@ -368,7 +368,10 @@ def test_all_problems_are_reported_with_their_options() -> None:
         "expected a whole number from 0 to 16383 for height, got 'x'",
         "expected a whole number from 0 to 100 for quality, got '250'",
         "expected a multiple of 90 degrees for rotate, got '45'",
-        "expected one of jpg, jpeg, png, webp, avif, gif, tiff, apng, best, auto for format, got 'doc'",
+        (
+            "expected one of jpg, jpeg, png, webp, avif, gif, tiff, apng, avifs, best, auto for format, "
+            "got 'doc'"
+        ),
         "expected a key inside the bucket's root for the source, got '../a.jpg'",
     ]
 

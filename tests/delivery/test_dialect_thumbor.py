@@ -380,7 +380,7 @@ def test_all_problems_are_reported_with_their_parts() -> None:
         "expected a whole number of pixels from 1 to 16383 for width, got 99999",
         "expected a whole number from 1 to 100 for quality, got '250'",
         "expected a whole number from 1 to 10000 for blur, got 'x'",
-        "expected one of jpg, jpeg, png, webp, avif, gif, tiff, apng for format, got 'doc'",
+        "expected one of jpg, jpeg, png, webp, avif, gif, tiff, apng, avifs for format, got 'doc'",
         *found[4:5],
         "expected a colour as RRGGBB, RGB or a CSS name for fill, got 'x'",
         *found[6:],

@@ -195,6 +195,10 @@ def test_a_base_url_is_validated() -> None:
     assert marked_at("//img.example").img.startswith('<img src="//img.example/cat.jpg/')
 
 
+def test_only_slashes_are_taken_from_the_end_of_a_base_url() -> None:
+    assert check_base_url("https://img.example/X//") == "https://img.example/X"
+
+
 def test_an_unvalidated_base_url_is_still_escaped() -> None:
     base = '/a"b\\<c>ä'
     result = marked(base=base)

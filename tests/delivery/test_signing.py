@@ -36,6 +36,12 @@ def sealed(address, ring=RING, expires=None):
     return replace(address, signature=ring.sign(address, expires))
 
 
+def test_a_key_with_a_lone_surrogate_has_a_signature():
+    """No URL that is parsed has one, but a caller may build such an address."""
+    odd, other = (replace(ADDRESS, key=f"a{char}.jpg") for char in ("\udc80", "\udc81"))
+    assert RING.sign(odd, None) != RING.sign(other, None)
+
+
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["says"] for vector in VECTORS])
 def test_the_signature_of_a_url_is_known(vector):
     """A signature is a plain HMAC: the vectors are for implementations in other languages."""

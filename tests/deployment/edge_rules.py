@@ -14,6 +14,10 @@ from image_processor.api.error_status import MEDIA_TYPE, code_of, title_of
 
 SEAL_PARAMETERS = ("s", "kid", "expires")
 SECRET = re.compile(r"\{\{resolve:secretsmanager:[\w/+=.@:-]+\}\}")
+STUDIO = "StudioDistribution"
+# AWS, "Use managed cache policies" and "Use managed origin request policies".
+CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+ALL_VIEWER_EXCEPT_HOST = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
 FAILOVER = [400, 403, 404, 500, 503, 504]
 GATEWAY_STATUSES = {
     **dict.fromkeys(("BAD_REQUEST_BODY", "BAD_REQUEST_PARAMETERS", "DEFAULT_4XX"), 400),
@@ -73,8 +77,45 @@ def lists_declare_their_quantity(resources: Json) -> Iterator[str]:
     yield from wrong(resources)
 
 
+def _renditions(resources: Json) -> list[Json]:
+    """The distribution of renditions, if the stack has one of its own."""
+    return [
+        row for name, row in of_type(resources, "AWS::CloudFront::Distribution").items() if name != STUDIO
+    ]
+
+
+def the_studio_passes_the_api_on_uncached(resources: Json) -> Iterator[str]:
+    """Responses depend on who asks, and only API Gateway decides who may."""
+    if STUDIO not in resources:
+        return
+    config = resources[STUDIO]["Properties"]["DistributionConfig"]
+    for row in config["CacheBehaviors"]:
+        found = (row["TargetOriginId"], row["CachePolicyId"], row["OriginRequestPolicyId"])
+        if found != ("api", CACHING_DISABLED, ALL_VIEWER_EXCEPT_HOST):
+            yield f"{row['PathPattern']}: {found}"
+        if row["ViewerProtocolPolicy"] != "https-only":  # a redirect would come after the key was sent
+            yield f"{row['PathPattern']}: plain HTTP"
+    default = config["DefaultCacheBehavior"]
+    if default["TargetOriginId"] != "page" or "AllowedMethods" in default:
+        yield "the page's origin may be written to"
+    page = next(origin for origin in config["Origins"] if origin["Id"] == "page")
+    if page.get("OriginAccessControlId") != "<StudioAccess.Id>":
+        yield "the page's bucket is not read with access control"
+    (bucket,) = [
+        row
+        for row in resources["StudioBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        if row["Effect"] == "Allow"
+    ]
+    if (bucket["Action"], set(references(bucket["Condition"]))) != ("s3:GetObject", {STUDIO}):
+        yield f"the page's bucket: {bucket}"
+    policy = resources["StudioHeadersPolicy"]["Properties"]["ResponseHeadersPolicyConfig"]
+    text = policy["SecurityHeadersConfig"]["ContentSecurityPolicy"]["ContentSecurityPolicy"]
+    if "default-src 'self'" not in text or "unsafe" in text or "*" in text:
+        yield f"content security policy: {text}"
+
+
 def the_cdn_fails_over_to_the_function(resources: Json) -> Iterator[str]:
-    for row in of_type(resources, "AWS::CloudFront::Distribution").values():
+    for row in _renditions(resources):
         config = row["DistributionConfig"]
         origins = {origin["Id"]: origin for origin in config["Origins"]}
         (group,) = config["OriginGroups"]["Items"]
@@ -109,7 +150,7 @@ def cache_times_are_in_order(resources: Json) -> Iterator[str]:
 
 
 def errors_are_cached_as_the_function_says(resources: Json) -> Iterator[str]:
-    for row in of_type(resources, "AWS::CloudFront::Distribution").values():
+    for row in _renditions(resources):
         config = row["DistributionConfig"]
         minimum = {row["ErrorCode"]: row["ErrorCachingMinTTL"] for row in config["CustomErrorResponses"]}
         # The default of the others is 10 s ("Control how long CloudFront caches errors").

@@ -11,6 +11,7 @@ from resolve import Json
 from schemas import schema
 
 UNENCRYPTED = {
+    "StudioBucket": "everybody may read the page's files, and the CDN would need the key",
     "AccessLogBucket": "S3 delivers access logs into no bucket with a KMS key",
     "AWS::Lambda::EventSourceMapping": "the key is for filter criteria, of which there are none",
     "AWS::Scheduler::Schedule": "the key is for the input, which is a constant of the template",

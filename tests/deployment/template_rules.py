@@ -176,7 +176,7 @@ def functions_with_a_table_are_denied_records_in_the_bucket(resources: Json) -> 
 
 
 def the_cdn_never_sees_records(resources: Json) -> Iterator[str]:
-    if not of_type(resources, "AWS::CloudFront::Distribution"):
+    if "Distribution" not in resources:
         return
     hidden = [
         statement
@@ -348,6 +348,7 @@ RULES: tuple[Rule, ...] = (
     edge.the_cdn_may_call_the_function_url,
     edge.lists_declare_their_quantity,
     edge.the_cdn_fails_over_to_the_function,
+    edge.the_studio_passes_the_api_on_uncached,
     edge.cache_times_are_in_order,
     edge.errors_are_cached_as_the_function_says,
     edge.one_object_serves_every_encoding,

@@ -57,6 +57,23 @@ def test_it_builds_deploys_and_prints_next_steps(cli: StubbedCli) -> None:
         assert message in done.stdout
 
 
+def test_the_studios_page_is_uploaded_and_knows_how_to_ask(cli: StubbedCli, tmp_path: Path) -> None:
+    cli.after(**OUTPUTS, StudioBucketName="images-studio-1", StudioUrl="https://studio.example.org")
+    copy = tmp_path / "page"
+    cli.answers["s3 sync"] = f'cp -r "$3" "{copy}"'
+    cli.link("cp")
+    done = cli.run("deploy.sh", "--yes", "EnableStudio=true", "ApiAuthorization=API_KEY")
+    assert done.returncode == 0, done.stderr
+    assert "https://studio.example.org" in done.stdout
+    (call,) = cli.calls("s3 sync")
+    assert "s3://images-studio-1 --delete --cache-control no-cache" in call
+    page = (copy / "index.html").read_text(encoding="utf-8")
+    assert '<meta name="image-processor" content="API_KEY">' in page
+    named = set(re.findall(r'(?:src|href)="\./(static/[^"]+)"', page))
+    assert named
+    assert all((copy / name).is_file() for name in named)
+
+
 def test_without_a_cdn_it_prints_none(cli: StubbedCli) -> None:
     cli.after(**{name: OUTPUTS[name] for name in ("UploadBucketName", "ProcessedBucketName")})
     done = cli.run("deploy.sh", "--yes", "EnableCdn=false", "EnableApi=false")

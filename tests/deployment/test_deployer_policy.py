@@ -192,6 +192,7 @@ SAM = {
 ACTIONS = {
     "s3 cp": ("s3:GetObject",),
     "s3 rm": ("s3:ListBucket", "s3:DeleteObject"),
+    "s3 sync": ("s3:ListBucket", "s3:PutObject", "s3:DeleteObject"),
     "s3api head-bucket": ("s3:ListBucket",),
     "s3api list-object-versions": ("s3:ListBucketVersions",),
     "s3api delete-objects": ("s3:DeleteObject", "s3:DeleteObjectVersion"),

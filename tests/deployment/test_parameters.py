@@ -45,7 +45,13 @@ def test_text_that_sam_would_have_to_unquote_is_refused() -> None:
 
 
 # They look at values, or at more than two parameters: CloudFormation alone evaluates them, before any change.
-OTHER_RULES = {"CognitoNeedsPool", "RateLimitNeedsRegion", "DialectsNeedKeys", "BudgetNeedsRecipient"}
+OTHER_RULES = {
+    "StudioNeedsApi",
+    "CognitoNeedsPool",
+    "RateLimitNeedsRegion",
+    "DialectsNeedKeys",
+    "BudgetNeedsRecipient",
+}
 
 
 def holds(node: Any, values: Mapping[str, str]) -> Any:
@@ -71,6 +77,12 @@ def holds(node: Any, values: Mapping[str, str]) -> Any:
         ({"CdnRateLimit": "2000", "AWS::Region": "us-east-1", "WebAclArn": "a"}, {"RateLimitNeedsRegion": 1}),
         ({"WebAclArn": "a"}, {}),
         ({"ApiAuthorization": "COGNITO"}, {"CognitoNeedsPool": 1}),
+        ({"EnableStudio": "true"}, {"StudioNeedsApi": 1}),
+        (
+            {"EnableStudio": "true", "ApiAuthorization": "API_KEY", "EnableApi": "false"},
+            {"StudioNeedsApi": 1},
+        ),
+        ({"EnableStudio": "true", "ApiAuthorization": "API_KEY"}, {}),
         ({"ApiAuthorization": "COGNITO", "ApiUserPoolArn": "a"}, {}),
         ({"ThumborSecret": "a"}, {"DialectsNeedKeys": 1}),
         ({"DitSecret": "a", "ImgproxySecret": "b"}, {"DialectsNeedKeys": 1}),

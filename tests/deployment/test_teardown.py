@@ -76,6 +76,13 @@ def test_it_stops_processing_before_it_empties_and_empties_before_it_deletes(cli
     ]
 
 
+def test_the_studios_page_is_deleted_with_the_stack(cli: StubbedCli) -> None:
+    owns(cli, **RESOURCES, StudioBucket="studio-1")
+    cli.answer("list-object-versions --bucket studio-1", {})
+    assert cli.run("teardown.sh", "--yes").returncode == 0
+    assert changed(cli)[-2:] == ["rm s3://studio-1", "delete-stack image-processor"]
+
+
 def test_it_deletes_all_data_with_delete_data(cli: StubbedCli, tmp_path: Path) -> None:
     done = cli.run("teardown.sh", "--yes", "--delete-data")
     assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import importlib
 from typing import Any
 
@@ -71,6 +72,19 @@ def test_scopes_of_a_user_pool_are_those_of_one_machine() -> None:
     for route, needed in security(**COGNITO, ApiResourceServer="images").items():
         access = table[route] if route != ("GET", "/health") else Access.READ
         assert needed == [{"pool": held[access]}], route
+
+
+def test_the_studio_reaches_every_route_that_it_needs() -> None:
+    resources = resolve(translated(), EnableStudio="true", **COGNITO)
+    config = resources["StudioDistribution"]["Properties"]["DistributionConfig"]
+    patterns = [row["PathPattern"] for row in config["CacheBehaviors"]]
+    paths = set(body()["paths"]) - {"/openapi.json"}
+    assert {path for path in paths if not any(fnmatch.fnmatchcase(path, each) for each in patterns)} == set()
+    assert not any(
+        fnmatch.fnmatchcase(f"/{file}", each)
+        for file in ("index.html", "static/studio.js")
+        for each in patterns
+    )
 
 
 def test_users_come_from_the_given_pool_alone() -> None:

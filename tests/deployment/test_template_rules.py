@@ -27,6 +27,7 @@ from image_processor.config.settings import (
 
 POLICY = "658327ea-f89d-4fab-a63d-7e88639e58f6"
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+STUDIO = {"EnableStudio": "true", "ApiAuthorization": "API_KEY"}
 POOL = "arn:aws:cognito-idp:eu-central-1:111122223333:userpool/eu-central-1_AbCdEfGhI"
 TOPIC = "arn:aws:sns:eu-central-1:111122223333:alarms"
 # Each optional part away from its default, one line for each.
@@ -40,6 +41,7 @@ PARTS: tuple[dict[str, str], ...] = (
     {"ApiAuthorization": "API_KEY"},
     {"ApiAuthorization": "COGNITO", "ApiUserPoolArn": POOL},
     {"ApiAuthorization": "COGNITO", "ApiUserPoolArn": POOL, "ApiResourceServer": "images"},
+    STUDIO,
     {"ApiAccessLogs": "on"},
     {"ApiAccessLogs": "with-account-role"},
     {"AlarmEmail": "me@example.org"},
@@ -438,6 +440,11 @@ def distribution(resources: Json) -> Json:
     return config
 
 
+def studio(resources: Json) -> Json:
+    config: Json = of(resources, "StudioDistribution")["DistributionConfig"]
+    return config
+
+
 def failover(resources: Json) -> Json:
     codes: Json = distribution(resources)["OriginGroups"]["Items"][0]["FailoverCriteria"]["StatusCodes"]
     return codes
@@ -602,6 +609,15 @@ MISTAKES: dict[str, list[Break]] = {
         lambda all_: distribution(all_)["Origins"][1].update(OriginAccessControlId="<BucketAccess.Id>"),
         lambda all_: distribution(all_)["DefaultCacheBehavior"].update(ViewerProtocolPolicy="allow-all"),
     ],
+    "the_studio_passes_the_api_on_uncached": [
+        lambda all_: studio(all_)["CacheBehaviors"][0].update(CachePolicyId=POLICY),
+        lambda all_: studio(all_)["CacheBehaviors"][1].update(ViewerProtocolPolicy="redirect-to-https"),
+        lambda all_: studio(all_)["CacheBehaviors"][2].update(TargetOriginId="page"),
+        lambda all_: studio(all_)["DefaultCacheBehavior"].update(AllowedMethods=["GET", "PUT"]),
+        lambda all_: studio(all_)["Origins"][0].pop("OriginAccessControlId"),
+        lambda all_: statement(all_, "StudioBucketPolicy", "LetStudioRead").update(Action="s3:*"),
+        lambda all_: statement(all_, "StudioBucketPolicy", "LetStudioRead").update(Condition={}),
+    ],
     "cache_times_are_in_order": [
         lambda all_: of(all_, "RenditionCachePolicy")["CachePolicyConfig"].update(MinTTL=86401),
     ],
@@ -692,7 +708,7 @@ MISTAKES: dict[str, list[Break]] = {
 
 
 def test_every_excuse_from_encryption_is_needed() -> None:
-    resources = resolve(translated(), KmsKeyArn=KEY, EnableAccessLogs="true")
+    resources = resolve(translated(), KmsKeyArn=KEY, EnableAccessLogs="true", **STUDIO)
     types = {name: row["Type"] for name, row in resources.items()}
     for excused in UNENCRYPTED:
         assert can_have_a_key(types.get(excused, excused)), excused
@@ -708,7 +724,7 @@ def test_every_rule_has_a_violation() -> None:
 )
 def test_a_violation_is_reported(rule: str, number: int) -> None:
     resources = deepcopy(
-        resolve(translated(), AlarmEmail="me@example.org", CdnRateLimit="2000", KmsKeyArn=KEY)
+        resolve(translated(), AlarmEmail="me@example.org", CdnRateLimit="2000", KmsKeyArn=KEY, **STUDIO)
     )
     assert broken(resources) == {}
     MISTAKES[rule][number](resources)

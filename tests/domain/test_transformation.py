@@ -205,7 +205,7 @@ def test_every_error_is_reported_at_once() -> None:
         "expected a colour as RRGGBB for bg, got 'orange'",
         "expected 0 or 1 for enlarge, got 'yes'",
         "expected a name of docs/transformations.md for parameter, got 'zzz=1'",
-        "expected jpeg | png | webp | avif | gif | tiff | apng for fm, got bmp",
+        "expected jpeg | png | webp | avif | gif | tiff | apng | avifs for fm, got bmp",
     ]
 
 

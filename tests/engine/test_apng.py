@@ -247,6 +247,12 @@ def test_a_long_delay_fits_into_sixteen_bits() -> None:
     assert delays_of(made(data, "fm=apng").body) == [100_000, 40]
 
 
+def test_the_longest_delay_and_the_most_loops_fit_every_format() -> None:
+    data = animated([flat("red"), flat("lime")], "png", [65_535_000, 40], loop=4_000_000_000)
+    rendered = render(data, [parse(f"fm={name}") for name in ("webp", "gif", "apng", "avifs")], Limits())
+    assert [rendition.metadata.frames for rendition in rendered.renditions] == [2] * 4
+
+
 def test_only_what_changes_is_stored() -> None:
     noise = Image.effect_noise((128, 128), 90).convert("RGB")
     changed = noise.copy()

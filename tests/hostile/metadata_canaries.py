@@ -200,6 +200,12 @@ def avif() -> bytes:
     return _boxed(encoded(_pixels(), "avif", exif=exif(), xmp=xmp(), icc_profile=profile()))
 
 
+def avifs() -> bytes:
+    second = [_pixels().rotate(90)]
+    metadata = {"exif": exif(), "xmp": xmp(), "icc_profile": profile()}
+    return _boxed(encoded(_pixels(), "avif", save_all=True, append_images=second, duration=50, **metadata))
+
+
 def heic() -> bytes:
     return _boxed(encoded(_pixels(), "heic", exif=exif(), xmp=xmp(), icc_profile=profile()))
 
@@ -245,7 +251,9 @@ def svg() -> bytes:
     ).encode()
 
 
-WITH_CANARIES = {make.__name__: make for make in (jpeg, png, apng, gif, webp, avif, tiff, heic, jxl, svg)}
+WITH_CANARIES = {
+    make.__name__: make for make in (jpeg, png, apng, gif, webp, avif, avifs, tiff, heic, jxl, svg)
+}
 
 
 def canaries_in(body: bytes) -> list[str]:

@@ -107,6 +107,8 @@ _MAKERS = {
     "apng": lambda: animated(_frames(), "png", [50, 60, 70], disposal=[0, 2, 0], blend=1),
     "apng-alpha": lambda: animated([_picture("RGBA"), _picture("RGBA")], "png", [50, 60], disposal=1),
     "apng-default": lambda: animated(_frames(), "png", [50, 60, 70], default_image=True),
+    "avifs": lambda: animated(_frames(), "avif", [50, 60, 70]),
+    "avifs-alpha": lambda: animated([_picture("RGBA"), _picture("RGBA").rotate(90)], "avif", [50, 60]),
     "gif": lambda: encoded(_picture(), "gif"),
     "gif-interlaced": lambda: encoded(_picture(), "gif", interlace=1),
     "gif-animated": lambda: animated(_frames(), "gif", [50, 60, 70]),

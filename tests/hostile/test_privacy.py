@@ -24,6 +24,13 @@ from .metadata_canaries import CANARY, ICC_CANARY, WITH_CANARIES, canaries_in, s
 WANTED = [parse(f"w=20,fm={name}") for name in WRITABLE] + [parse(f"fm={name}") for name in WRITABLE]
 WANTED += [parse("w=20,lossless=1,fm=webp"), parse("w=20,colours=16,fm=png"), parse("w=20,prog=1,fm=jpeg")]
 
+_TRACK = """ChunkOffset GraphicsMode HandlerType ImageHeight ImageWidth MatrixStructure MediaCreateDate
+    MediaDuration MediaHeaderVersion MediaLanguageCode MediaModifyDate MediaTimeScale OpColor OtherFormat
+    QuickTime_OtherSampleDesc_0x0018 SampleSizes SampleToChunk SyncSampleTable TimeToSampleTable
+    TrackCreateDate TrackDuration TrackHeaderVersion TrackID TrackLayer TrackModifyDate TrackVolume
+    Unknown_auxi Unknown_auxl Unknown_av1C Unknown_ccst Unknown_colr Unknown_edts"""
+_NO_DATE = "0000:00:00 00:00:00"
+
 # What exiftool may report of a rendition: its pixels and their encoding.
 _STRUCTURE = {
     "File": """MIMEType EncodingProcess ColorComponents ExifByteOrder ImageWidth ImageHeight FileType
@@ -41,9 +48,13 @@ _STRUCTURE = {
         SamplesPerPixel StripByteCounts StripOffsets XResolution YResolution""",
     "QuickTime": """AV1ConfigurationVersion AuxiliaryImageType ChromaFormat ChromaSamplePosition
         CompatibleBrands HandlerType ImagePixelDepth ImageSpatialExtent InitialDelaySamples MajorBrand
-        MediaData MediaDataOffset MediaDataSize MinorVersion SeqProfile SeqTier0""",
+        MediaData MediaDataOffset MediaDataSize MinorVersion SeqProfile SeqTier0 ColorPrimaries
+        ColorProfiles CreateDate CurrentTime Duration MatrixCoefficients MatrixStructure ModifyDate
+        MovieHeaderVersion NextTrackID PosterTime PreferredRate PreferredVolume PreviewDuration PreviewTime
+        QuickTime_ColorRep_0x000a SelectionDuration SelectionTime TimeScale TransferCharacteristics""",
+    **dict.fromkeys(("Track1", "Track2"), _TRACK),
     "Meta": "PrimaryItemReference",
-    "Composite": "ImageSize Megapixels",
+    "Composite": "AvgBitrate ImageSize Megapixels",
     "JFIF": "JFIFVersion ResolutionUnit XResolution YResolution",
     "ExifTool": "ExifToolVersion",
 }
@@ -117,7 +128,7 @@ def seen(
         for number, rendition in enumerate(result):
             (folder / f"{name},{icc},{number}.{rendition.metadata.format}").write_bytes(rendition.body)
     # All tags, also unknown and binary ones, and those of embedded files.
-    command = [exiftool, "-a", "-G1", "-s", "-u", "-U", "-ee", "-json", str(folder)]
+    command = [exiftool, "-ext", "*", "-a", "-G1", "-s", "-u", "-U", "-ee", "-json", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout, done.stderr
     yield {Path(file["SourceFile"]).name: file for file in json.loads(done.stdout)}
@@ -145,6 +156,7 @@ def test_exiftool_finds_only_structure_in_renditions(seen: dict[str, dict[str, A
         shown = {tag for tag in tags if not tag.startswith(("SourceFile", "System:"))}
         profiles = {tag for tag in shown if tag.startswith("ICC")}
         assert shown - profiles <= _ALLOWED, name
+        assert {tags[tag] for tag in shown - profiles if tag.endswith("Date")} <= {_NO_DATE}, name
         assert not profiles or icc is not IccPolicy.STRIP, name
         text = json.dumps({tag: value for tag, value in tags.items() if tag in shown - profiles})
         assert CANARY.decode() not in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC
 from typing import Any
 
 import pytest
@@ -47,6 +48,8 @@ class FakeCdn:
 
     def send(self, messages: Sequence[OutboxMessage]) -> None:
         for message in messages:
+            assert message.kind is MessageKind.INVALIDATION
+            assert message.created_at.tzinfo is UTC
             if message.id not in self.changes:
                 self.changes.append(message.id)
             prefix = invalidation_prefix(message.key)
@@ -339,7 +342,12 @@ LONG = "x" * 800
 
 
 @pytest.mark.parametrize(
-    "stale", ["ignored/a.jpg/~w=7,fm=webp.webp", f"{LONG[:700]}~{'0' * 64}/w=10,fm=webp.webp"]
+    "stale",
+    [
+        "ignored/a.jpg/~w=7,fm=webp.webp",
+        f"{LONG[:700]}~{'0' * 64}/w=10,fm=webp.webp",
+        f"deep/er~/{LONG[:690]}~{'0' * 64}/w=10,fm=webp.webp",
+    ],
 )
 @pytest.mark.parametrize("error", [Killed, Unavailable])
 def test_the_cdn_forgets_what_reconcile_deletes_after_an_interruption_at_any_point(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain
 from typing import cast
@@ -11,17 +11,34 @@ from typing import cast
 import pytest
 from msgspec.structs import replace
 
+from image_processor.config.recipe import parse_recipe
 from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.delivery.repository import RenditionRepository
 from image_processor.delivery.resolver import RenditionRef
+from image_processor.domain.errors import NotFound
 from image_processor.domain.keys import rendition_prefix
-from image_processor.domain.models import IccPolicy, OutcomeStatus
+from image_processor.domain.models import IccPolicy, MessageKind, OutboxMessage, OutcomeStatus
 from image_processor.domain.ports import Attributes, Entry, ObjectStore
 from image_processor.domain.transformation import parse
 from image_processor.ingest import merging_reconcile, reconcile
 from image_processor.ingest.drift import Drift
-from image_processor.ingest.reconcile import Listing, Reconciler
+from image_processor.ingest.reconcile import Finding, Listing, Reconciler, held
 from support.ingest import BUCKET, OTHER_RECIPE, IngestFixture, RecordingStore, fake_render, upload
+
+TWO_RULES = """
+[presets.small]
+widths = [10, 20]
+formats = ["webp"]
+[presets.other]
+width = 30
+formats = ["png"]
+[[rules]]
+match = "other/**"
+presets = ["other"]
+[[rules]]
+match = "**"
+presets = ["small"]
+"""
 
 
 @pytest.fixture
@@ -212,6 +229,53 @@ def test_an_orphan_under_a_hashed_prefix_may_name_no_image(ingest, monkeypatch):
     assert [finding.orphan for finding in ingest.reconciler().findings() if finding.orphan] == [stray]
 
 
+def test_renditions_under_a_hashed_prefix_belong_to_an_original_without_a_record(ingest):
+    """Only its record is missing. The key has a ~ of its own."""
+    key = "~long~/" + "x~" * 400
+    ingest.put(key, b"long")
+    ingest.processor().process(upload(key))
+    ingest.catalog.delete(lease_of(ingest, key))
+    assert found(ingest) == [(key, Drift.MISSING)]
+
+
+def test_an_orphan_that_is_gone_meanwhile_hides_no_other(ingest, monkeypatch):
+    strays = [f"{'x' * 700}~{'0' * 64}/w={width},fm=jpeg.jpg" for width in (10, 20)]
+    for stray in strays:
+        ingest.processed.put(stray, b"old", Attributes())
+    head = ingest.processed.head
+
+    def head_of_the_second(key):
+        if key == strays[0]:
+            raise NotFound(key)
+        return head(key)
+
+    monkeypatch.setattr(ingest.processed, "head", head_of_the_second)
+    assert found(ingest) == [(strays[1], Drift.ORPHANED)]
+
+
+def test_unsent_messages_are_found_with_and_without_a_record(ingest):
+    for number, key in enumerate(("0.jpg", "1.jpg")):
+        lease = lease_of(ingest, key)
+        message = OutboxMessage(f"m{number}", MessageKind.EVENT, key, ingest.now, "{}")
+        if number == 0:
+            ingest.catalog.complete(lease, lease.record, [message])
+            continue
+        ingest.uploads.delete(key)
+        for rendition in lease.record.renditions:
+            ingest.processed.delete(rendition.key)
+        ingest.catalog.delete(lease, [message])
+    assert sorted(found(ingest)) == [("0.jpg", Drift.UNSENT), ("1.jpg", Drift.UNSENT)]
+
+
+def lease_of(ingest, key):
+    return ingest.catalog.acquire(upload(key), owner="test", now=ingest.now, duration=timedelta(seconds=60))
+
+
+def test_only_deletions_are_held():
+    unsent, orphaned = (Finding("a", drift, upload("a")) for drift in (Drift.UNSENT, Drift.ORPHANED))
+    assert held([unsent, orphaned], "why") == (unsent, Finding("a", Drift.HELD, None, detail="why"))
+
+
 def test_foreign_objects_are_no_findings(ingest):
     ingest.processed.put("index.html", b"site", Attributes())
     ingest.processed.put("gone.jpg/readme.txt", b"site", Attributes())
@@ -274,9 +338,14 @@ def test_a_search_in_small_pages_finds_the_same_from_any_page_on(monkeypatch):
 
 
 def test_an_unchanged_library_is_listed_once_and_not_asked_for_each_original(ingest, monkeypatch):
-    for number in range(3, 200):
-        ingest.put(f"{number:03}.jpg", b"%d" % number)
-        ingest.processor().process(upload(f"{number:03}.jpg"))
+    """Of two rules, and with refused originals."""
+    ingest.recipe = parse_recipe(TWO_RULES)
+    for number in range(200):
+        key = f"{'other/' if number < 50 else ''}{number:03}.jpg"
+        ingest.put(key, b"bad" if number % 10 == 5 else b"%d" % number)
+        ingest.processor().process(upload(key))
+    for number in range(3):
+        ingest.processor().process(upload(f"{number}.jpg"))
     ingest.processed = RecordingStore(ingest.processed)
     ingest.uploads = RecordingStore(ingest.uploads)
     records, get = [], ingest.catalog.get

@@ -12,6 +12,7 @@ from image_processor.bootstrap.workers import open_workers
 from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
 from image_processor.config.settings import Settings
 from image_processor.domain.errors import InvalidRecipe
+from image_processor.engine.codecs import registry
 from image_processor.engine.operations import faces
 from image_processor.standalone.progress import Progress
 
@@ -80,3 +81,19 @@ def test_a_function_does_not_start(tmp_path: Path) -> None:
     values = {"UPLOAD_BUCKET": "uploads", "PROCESSED_BUCKET": "renditions", "RECIPE": str(recipe)}
     with pytest.raises(InvalidRecipe, match=r"presets\.people\.gravity"):
         open_aws_context({f"IMAGE_PROCESSOR_{name}": value for name, value in values.items()})
+
+
+def test_a_preset_in_a_format_without_its_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = parse_recipe(
+        '[presets.moving]\nwidth = 40\nformats = ["avifs", "webp"]\n'
+        '[[rules]]\nmatch = "*"\npresets = ["moving"]\n'
+    )
+    check_extras(recipe)
+    monkeypatch.setattr(registry.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(InvalidRecipe) as caught:
+        check_extras(recipe)
+    (problem,) = map(str, caught.value.problems)
+    assert problem == (
+        "expected what writes avifs to be installed for presets.moving.formats,"
+        " got none: pip install 'image-processor[sequences]'"
+    )

@@ -36,7 +36,7 @@ from image_processor.renditions.freshness import is_on_demand
 from image_processor.renditions.urls import object_url, public_url
 
 # Without opt-in formats (SVG): if the bucket were public, a browser would run their scripts.
-MEDIA_TYPES = tuple(format_.media_type for format_ in FORMATS.values() if not format_.opt_in)
+MEDIA_TYPES = tuple(dict.fromkeys(format_.media_type for format_ in FORMATS.values() if not format_.opt_in))
 
 MAX_IDS = 100
 """How many images one request names: DynamoDB's largest batch."""

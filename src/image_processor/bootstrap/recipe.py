@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
 from image_processor.domain.errors import InvalidRecipe, Problem
+from image_processor.domain.formats import FORMATS
 from image_processor.domain.transformation import Gravity
 from image_processor.renditions.originals import overlay_keys
 
@@ -38,15 +41,38 @@ def check_extras(recipe: Recipe) -> None:
 
     Raises InvalidRecipe with one problem for each preset that needs a missing one.
     """
-    names = [
-        name
+    problems = [
+        problem
         for name, transformations in recipe.presets.items()
-        if any(transformation.gravity is Gravity.FACES for transformation in transformations)
+        for problem in (
+            *_faces_problem(name, {transformation.gravity for transformation in transformations}),
+            *_format_problems(name, {transformation.format for transformation in transformations}),
+        )
     ]
-    if not names:
+    if problems:
+        raise InvalidRecipe(problems)
+
+
+def _faces_problem(preset: str, gravities: Collection[Gravity]) -> Iterator[Problem]:
+    if Gravity.FACES not in gravities:
         return
     from image_processor.engine.operations import faces  # noqa: PLC0415 - optional dependency
 
     if not faces.available():
         expected, got = f"{faces.PACKAGE} to be installed", f"none: {faces.INSTALL_HINT}"
-        raise InvalidRecipe([Problem(f"presets.{name}.gravity", expected, got) for name in names])
+        yield Problem(f"presets.{preset}.gravity", expected, got)
+
+
+def _format_problems(preset: str, formats: Collection[str]) -> Iterator[Problem]:
+    for name in sorted(formats):
+        extra = FORMATS[name].extra
+        if extra is None:
+            continue
+        from image_processor.engine.codecs.registry import CODECS, is_installed  # noqa: PLC0415 - optional
+
+        if not is_installed(CODECS[name]):
+            expected, got = (
+                f"what writes {name} to be installed",
+                f"none: pip install 'image-processor[{extra}]'",
+            )
+            yield Problem(f"presets.{preset}.formats", expected, got)

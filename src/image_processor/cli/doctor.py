@@ -26,7 +26,7 @@ from image_processor.config.settings import (
     effective,
     sources,
 )
-from image_processor.domain.errors import CatalogDamaged, Invalid, Unavailable, UnsafeRuntime
+from image_processor.domain.errors import CatalogDamaged, Invalid, InvalidSettings, Unavailable, UnsafeRuntime
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.models import SandboxPolicy
 
@@ -80,7 +80,7 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
         return
     if not json_:
         console.print(f"image-processor {__version__}, SQLite {sqlite3.sqlite_version}")
-        _print_runtime(console)
+        _print_runtime(console, svg=_is_svg_on(config))
     settings = settings_with(config=config, data=data, recipe=recipe)
     context = command_context(ctx)
     catalog = context.catalog_file(settings)
@@ -120,7 +120,7 @@ class _Report(Struct, frozen=True):
             "versions": {"sqlite": sqlite3.sqlite_version, **runtime.versions()},
             "formats": {
                 name: {
-                    "reads": reads,
+                    "reads": reads and (self.settings.limits.svg or not FORMATS[name].opt_in),
                     "writes": runtime.savers().get(name, False),
                     "extra": FORMATS[name].extra,
                 }
@@ -167,7 +167,15 @@ def _started_runtime() -> ModuleType | Exception:
     return runtime
 
 
-def _print_runtime(console: Console) -> None:
+def _is_svg_on(config: Path | None) -> bool:
+    """Whether SVG is read. False for invalid settings, which are reported after the runtime."""
+    try:
+        return settings_with(config=config).limits.svg
+    except InvalidSettings:
+        return False
+
+
+def _print_runtime(console: Console, *, svg: bool) -> None:
     runtime = _started_runtime()
     if isinstance(runtime, Exception):
         console.print(f"unsafe runtime: {runtime}", style="red")
@@ -180,11 +188,15 @@ def _print_runtime(console: Console) -> None:
     loaders, savers = runtime.loaders(), runtime.savers()
     table = Table("Format", "Reads", "Writes", box=None)
     for name in loaders:
-        table.add_row(name, _yes_or_dash(loaders[name]), _yes_or_dash(savers.get(name, False)))
+        is_off = FORMATS[name].opt_in and not svg
+        reads = "off" if is_off and loaders[name] else _yes_or_dash(loaders[name])
+        table.add_row(name, reads, _yes_or_dash(savers.get(name, False)))
     console.print(table)
+    if not svg:
+        console.print("to read svg: IMAGE_PROCESSOR_SVG=1")
     absent = [name for name, available in loaders.items() if not available]
     for extra in filter(None, (FORMATS[name].extra for name in absent)):
-        console.print(f"to read {extra}: pip install 'image-processor[{extra}]'")
+        console.print(f"for {extra}: pip install 'image-processor[{extra}]'")
     console.print(f"gravity faces: {_yes_or_dash(faces.available())}")
     if not faces.available():
         console.print(f"to crop by faces: {faces.INSTALL_HINT}")

@@ -17,7 +17,7 @@ class Format(Struct, frozen=True, kw_only=True):
     ``name`` is its name in transformations; ``aliases`` are accepted in URLs too. A ``writable``
     format can be a rendition, the others are read only; how the engine reads and writes it is its codec.
     Files of a format with ``read_as`` are also files of that one, which describes them as originals.
-    A format with an ``extra`` is read by an optional package, which that extra of this package
+    A format with an ``extra`` is read or written by an optional package, which that extra of this package
     installs. An ``opt_in`` format is read only if the limits allow it.
 
     ``compatibility`` ranks formats by how widely they are supported: 3 everywhere, 0 new or rare.
@@ -128,6 +128,18 @@ _TABLE = (
         compatibility=1,
         animation=True,
         encoder_options=_options("effort colour"),
+    ),
+    Format(
+        name="avifs",
+        title="AVIF sequence",
+        extension="avifs",
+        media_type="image/avif",
+        read_as="avif",
+        extra="sequences",
+        writable=True,
+        animation=True,
+        quality=63,
+        encoder_options=_options("subsampling effort colour"),
     ),
     Format(name="heic", title="HEIC", extension="heic", media_type="image/heic", extra="heic"),
     Format(

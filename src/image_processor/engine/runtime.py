@@ -75,9 +75,10 @@ def loaders() -> dict[str, bool]:
 
 
 def savers() -> dict[str, bool]:
-    """For each writable format, whether this libvips has an encoder for it."""
-    savers = {name: CODECS[name].saver for name in WRITABLE}
-    return {name: saver is None or bool(_class_name(f"{saver}_buffer")) for name, saver in savers.items()}
+    """For each writable format, whether this libvips, or its package, has an encoder for it."""
+    savers = {name: CODECS[name].saver for name in WRITABLE if is_installed(CODECS[name])}
+    found = {name: saver is None or bool(_class_name(f"{saver}_buffer")) for name, saver in savers.items()}
+    return {name: found.get(name, False) for name in WRITABLE}
 
 
 def _require_api_mode() -> None:

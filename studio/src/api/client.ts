@@ -1,6 +1,7 @@
 // The REST API of the server: every request of the page is made here.
 
 import { SIZES, type Filter, since } from "../state/filter";
+import * as aws from "./aws";
 import type { components } from "./schema";
 
 type Schemas = components["schemas"];
@@ -11,8 +12,8 @@ export type ProblemDocument = Partial<Schemas["ProblemModel"]> & { detail: strin
 export type ImageEvent = Schemas["EventModel"];
 export type Parameter = Schemas["ParameterModel"];
 type Health = Schemas["StandaloneHealthModel"];
-type Upload = Schemas["UploadModel"];
 export type Folder = Schemas["FolderModel"];
+type Upload = Pick<Schemas["UploadModel"], "id">;
 
 // What a card shows of an image. The details of one image have all of it.
 const CARD_FIELDS = [
@@ -52,25 +53,27 @@ export const UNAUTHORIZED = "unauthorized";
 // know: "/renditions/a" of the server is "renditions/a" of the page.
 export const address = (path: string): string => path.replace(/^\/(?!\/)/, new URL("./", document.baseURI).pathname);
 
-export async function request<T>(method: string, path: string): Promise<T> {
-  let response: Response;
-  try {
-    response = await fetch(address(path), { method });
-  } catch {
+const send = (path: string, init: RequestInit) =>
+  fetch(address(path), { ...init, headers: { ...aws.headers(), ...(init.headers as Record<string, string>) } });
+
+async function answerOf<T>(sending: Promise<Response>): Promise<T> {
+  const response = await sending.catch(() => {
     throw new Problem({ code: OFFLINE, detail: "The server does not respond." });
-  }
-  if (response.status === 401) dispatchEvent(new Event(UNAUTHORIZED));
+  });
   if (response.status === 204) return null as T;
   const body = await response.json().catch(() => ({ detail: `The server answered ${response.status}.` }));
+  if (aws.isRefused(response.status, body.code)) dispatchEvent(new Event(UNAUTHORIZED));
   if (!response.ok) throw new Problem(body);
   return body;
 }
+
+export const request = <T>(method: string, path: string): Promise<T> => answerOf<T>(send(path, { method }));
 
 export const health = () => request<Health>("GET", "/health");
 export const image = (id: string) => request<Image>("GET", `/images/${id}`);
 export const remove = (id: string) => request<null>("DELETE", `/images/${id}`);
 // Without a response: the page is closing.
-export const removeAtEnd = (id: string) => void fetch(address(`/images/${id}`), { method: "DELETE", keepalive: true });
+export const removeAtEnd = (id: string) => void send(`/images/${id}`, { method: "DELETE", keepalive: true });
 export const reprocess = (id: string) => request<Image>("POST", `/images/${id}/reprocess`);
 export const sample = () => request<Upload>("POST", "/samples");
 
@@ -123,27 +126,62 @@ export async function folders(prefix: string): Promise<Folder[]> {
 
 export const originalUrl = (id: string) => address(`/images/${id}/original`);
 
+export const newest = async () => (await list({ limit: MAX_IDS })).images;
+
 export const byIds = async (ids: string[]) => (await list({ ids: ids.join() })).images;
 
 export const sendJson = (path: string, body: object, signal: AbortSignal | null = null) =>
-  fetch(address(path), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal });
+  send(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal });
 
 // Stores a file under a key that must be free. XMLHttpRequest reports the progress of the body; fetch
 // does not.
-export function upload(key: string, file: File, onProgress: (part: number) => void, signal: AbortSignal): Promise<Upload> {
+export async function upload(key: string, file: File, onProgress: Progress, signal: AbortSignal): Promise<Upload> {
+  if (aws.isOnAws) return uploadByForm(key, file, onProgress, signal);
+  const path = "/uploads/" + key.split("/").map(encodeURIComponent).join("/");
+  return transfer<Upload>("PUT", address(path), { "If-None-Match": "*" }, file, onProgress, signal);
+}
+
+type Progress = (part: number) => void;
+
+// The bucket replaces what a key holds without asking, so the page asks the API first.
+async function uploadByForm(key: string, file: File, onProgress: Progress, signal: AbortSignal): Promise<Upload> {
+  const wanted = { key, ...(file.type ? { content_type: file.type } : {}) };
+  const form = await answerOf<aws.Form>(sendJson("/uploads", wanted, signal));
+  if (await exists(form.id)) throw new Problem({ code: "precondition-failed", detail: `${key} exists.` });
+  await transfer("POST", form.url, {}, aws.body(form, file), onProgress, signal);
+  return { id: form.id };
+}
+
+const exists = (id: string) =>
+  image(id).then(
+    () => true,
+    (error) => {
+      if (error instanceof Problem && error.problem.code === "not-found") return false;
+      throw error;
+    },
+  );
+
+function transfer<T>(
+  method: string,
+  url: string,
+  headers: Record<string, string>,
+  body: XMLHttpRequestBodyInit,
+  onProgress: Progress,
+  signal: AbortSignal,
+): Promise<T> {
   return new Promise((resolve, reject) => {
     const xhr = new XMLHttpRequest();
-    xhr.open("PUT", address("/uploads/" + key.split("/").map(encodeURIComponent).join("/")));
-    xhr.setRequestHeader("If-None-Match", "*");
+    xhr.open(method, url);
+    for (const [name, value] of Object.entries(headers)) xhr.setRequestHeader(name, value);
     xhr.responseType = "json";
     xhr.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     xhr.onerror = () => reject(new Problem({ code: OFFLINE, detail: "The connection was lost." }));
     xhr.onabort = () => reject(new Problem({ code: "stopped", detail: "You stopped this upload." }));
     xhr.onload = () => {
-      if (xhr.status === 200 || xhr.status === 201) resolve(xhr.response);
+      if (xhr.status >= 200 && xhr.status < 300) resolve(xhr.response);
       else reject(new Problem(xhr.response ?? { detail: `The server answered ${xhr.status}.` }));
     };
     signal.addEventListener("abort", () => xhr.abort(), { once: true });
-    xhr.send(file);
+    xhr.send(body);
   });
 }

@@ -1,7 +1,9 @@
 // The server's events. They are handed on in batches, because a burst of thousands would otherwise draw the
 // page thousands of times.
 
-import { address, type ImageEvent } from "./client";
+import { isOnAws } from "./aws";
+import { address, newest, type ImageEvent } from "./client";
+import { poll } from "./polls";
 
 export const EVENT_TYPES = [
   "queued",
@@ -29,6 +31,7 @@ export interface Listener {
 // Follows the events while the page is open. Every connection calls `onReady(missed)`. The browser reconnects
 // after a lost connection, but not after a response like 503.
 export function follow(listener: Listener): void {
+  if (isOnAws) return poll(newest, listener);
   const source = new EventSource(address("/events"));
   const collect = batcher(listener.onEvents);
   source.addEventListener("ready", (message) => listener.onReady(JSON.parse(message.data).missed));

@@ -1210,7 +1210,7 @@ export interface components {
          * OriginalFormat
          * @enum {string}
          */
-        OriginalFormat: "jpeg" | "png" | "webp" | "avif" | "gif" | "tiff" | "apng" | "heic" | "jxl" | "svg";
+        OriginalFormat: "jpeg" | "png" | "webp" | "avif" | "gif" | "tiff" | "apng" | "avifs" | "heic" | "jxl" | "svg";
         /**
          * ParameterModel
          * @description One parameter of transformations. `expected` describes its values to people, the other fields to
@@ -1904,7 +1904,7 @@ export interface operations {
                 search?: string;
                 /** @description Expected: processing | processed | refused. */
                 status?: components["schemas"]["Status"] | null;
-                /** @description Expected: jpeg | png | webp | avif | gif | tiff | apng | heic | jxl | svg. */
+                /** @description Expected: jpeg | png | webp | avif | gif | tiff | apng | avifs | heic | jxl | svg. */
                 format?: components["schemas"]["OriginalFormat"] | null;
                 /** @description Expected: a number of bytes, 0 or more. */
                 min_bytes?: number | null;

@@ -1,6 +1,7 @@
 // Who uses the page: a token is exchanged for a cookie, which the browser keeps and no script can read.
 
-import { Problem, address } from "./client";
+import * as aws from "./aws";
+import { Problem, address, health } from "./client";
 import type { components } from "./schema";
 
 export type Session = components["schemas"]["SessionModel"];
@@ -15,6 +16,29 @@ async function send<T>(method: string, body?: object): Promise<T> {
   return answer;
 }
 
-export const read = () => send<Session>("GET");
-export const signIn = (token: string) => send<Session>("POST", { token });
-export const signOut = () => send<null>("DELETE");
+const STRANGER: Session = { required: true, scope: null, name: null, expires_at: null };
+
+// API Gateway has no sessions: what it says about any request is the answer. It does not say what else the caller
+// may do.
+async function readOnAws(): Promise<Session> {
+  if (!aws.credential.read()) return STRANGER;
+  try {
+    await health();
+  } catch (error) {
+    if (error instanceof Problem && aws.isRefused(403, error.problem.code)) return STRANGER;
+    throw error;
+  }
+  return { ...STRANGER, scope: "write" };
+}
+
+async function signInOnAws(token: string): Promise<Session> {
+  aws.credential.write(token);
+  const session = await readOnAws();
+  if (session.scope) return session;
+  aws.credential.remove();
+  throw new Problem({ code: "unauthorized", detail: "API Gateway refuses it." });
+}
+
+export const read = () => (aws.isOnAws ? readOnAws() : send<Session>("GET"));
+export const signIn = (token: string) => (aws.isOnAws ? signInOnAws(token) : send<Session>("POST", { token }));
+export const signOut = async () => (aws.isOnAws ? aws.credential.remove() : send<null>("DELETE"));

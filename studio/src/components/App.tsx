@@ -4,6 +4,7 @@ import { counted } from "../labels";
 import { mayRead, mayWrite } from "../state/access";
 import { isConnected } from "../state/follow";
 import { workingCount } from "../state/library";
+import { isOnAws } from "../api/aws";
 import { address } from "../api/client";
 import { FilePickers, chooseFiles, chooseFolder, takePhoto } from "./Choose";
 import { Details } from "./Details";
@@ -39,7 +40,7 @@ function Head() {
         <img src={address("/static/icon.svg")} alt="" width="28" height="28" />
         <h1>Image processor</h1>
       </a>
-      <Navigation />
+      {!isOnAws && <Navigation />}
       <State />
       {mayWrite.value && (
         <>

@@ -3,6 +3,7 @@
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
+import { isOnAws } from "../api/aws";
 import * as api from "../api/client";
 import { fileName, refusal } from "../labels";
 import * as library from "../state/library";
@@ -133,7 +134,7 @@ function Actions({ image }: { image: api.Image }) {
   };
   return (
     <p class="actions">
-      {image.status === "processed" && (
+      {image.status === "processed" && !isOnAws && (
         <button class="button primary" type="button" onClick={() => tryTransformation("w=640,fm=webp")}>
           Try transformations
         </button>

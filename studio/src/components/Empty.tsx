@@ -2,6 +2,7 @@
 
 import { useState } from "preact/hooks";
 
+import { isOnAws } from "../api/aws";
 import * as api from "../api/client";
 import { mayWrite } from "../state/access";
 import { uploadDirectory } from "../state/server";
@@ -34,9 +35,11 @@ export function Empty() {
         <button class="button primary" type="button" onClick={chooseFiles}>
           Choose images
         </button>
-        <button class="button" type="button" disabled={isDrawing} onClick={drawSample}>
-          Try a sample image
-        </button>
+        {!isOnAws && (
+          <button class="button" type="button" disabled={isDrawing} onClick={drawSample}>
+            Try a sample image
+          </button>
+        )}
       </p>
       <p class="note">
         Files copied to <code id="directory">{uploadDirectory.value}</code> are processed too.

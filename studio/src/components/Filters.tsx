@@ -3,6 +3,7 @@
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
+import { isOnAws } from "../api/aws";
 import { FORMATS, counted } from "../labels";
 import { ALL, type Filter, isNarrowed } from "../state/filter";
 import * as library from "../state/library";
@@ -56,6 +57,9 @@ const SELECTS: readonly { name: keyof Filter; label: string; choices: Choices }[
   },
 ];
 
+// The others need indexes that the table does not have.
+const ON_AWS: readonly (keyof Filter)[] = ["date"];
+
 export function Filters() {
   const filter = library.filter.value;
   const isNear = Boolean(filter.near);
@@ -78,7 +82,7 @@ export function Filters() {
         ))}
       </fieldset>
       <div class="selects">
-        {SELECTS.map(({ name, label, choices }) => (
+        {SELECTS.filter(({ name }) => !isOnAws || ON_AWS.includes(name)).map(({ name, label, choices }) => (
           <label key={name} class={filter[name] ? "pick set" : "pick"}>
             <span class="unseen">{label}</span>
             <select

@@ -2,6 +2,7 @@
 
 import { useEffect } from "preact/hooks";
 
+import { isOnAws } from "../api/aws";
 import { counted } from "../labels";
 import { mayWrite } from "../state/access";
 import * as bulk from "../state/bulk";
@@ -36,12 +37,16 @@ export function Selection() {
             Render again
           </button>
         )}
-        <button class="button small" type="button" disabled={isTooMany} title={limit} onClick={() => bulk.download(ids(), "originals")}>
-          Download originals
-        </button>
-        <button class="button small" type="button" disabled={isTooMany} title={limit} onClick={() => bulk.download(ids(), "renditions")}>
-          Download renditions
-        </button>
+        {!isOnAws && (
+          <>
+            <button class="button small" type="button" disabled={isTooMany} title={limit} onClick={() => bulk.download(ids(), "originals")}>
+              Download originals
+            </button>
+            <button class="button small" type="button" disabled={isTooMany} title={limit} onClick={() => bulk.download(ids(), "renditions")}>
+              Download renditions
+            </button>
+          </>
+        )}
         {mayWrite.value && (
           <button class="button small danger" type="button" onClick={removeChosen}>
             Delete

@@ -2,6 +2,7 @@
 
 import { useState } from "preact/hooks";
 
+import { isOnAws } from "../api/aws";
 import { Problem, address } from "../api/client";
 import { session, signIn, signOut } from "../state/access";
 import { sayError } from "../state/toasts";
@@ -48,7 +49,13 @@ export function SignIn() {
           Sign in
         </button>
         <p class="note" id="token-note">
-          Whoever runs this server makes one with <code>image-processor token create</code>.
+          {isOnAws ? (
+            "What API Gateway asks for: an API key, or a token of the user pool. It is kept until you close this tab."
+          ) : (
+            <>
+              Whoever runs this server makes one with <code>image-processor token create</code>.
+            </>
+          )}
         </p>
       </form>
     </main>
@@ -59,7 +66,7 @@ export function SignIn() {
 export function SignOut() {
   const { required, name, scope } = session.value ?? {};
   if (!required) return null;
-  const title = `Signed in with the token ${name}, which may ${scope}`;
+  const title = name ? `Signed in with the token ${name}, which may ${scope}` : "Signed in";
   return (
     <button class="button" type="button" id="sign-out" title={title} onClick={() => void signOut().catch(sayError)}>
       Sign out

@@ -73,7 +73,7 @@ class PngAnimation(Struct, frozen=True):
         held = bands * sample_bytes(still) * (len(self.frames) + _WORK_FRAMES)
         orientation = still.get("orientation") if still.get_typeof("orientation") else 1
         layout = PixelLayout(self.canvas.width, self.canvas.height, bands, still.format, held)
-        return Animation(layout, tuple(frame.delay for frame in self.frames), self.loop, orientation)
+        return Animation.of(layout, (frame.delay for frame in self.frames), self.loop, orientation)
 
     def decoded(self, options: DecodeOptions) -> pyvips.Image:
         """The frames that ``options`` name, from top to bottom, in memory. Raises pyvips.Error."""

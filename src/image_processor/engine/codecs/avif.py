@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pyvips
+from msgspec.structs import replace
 
-from . import sequences
-from .codec import Codec, DecodeOptions, EncodeOptions, QualityFit, load, sample_bytes
+from . import avif_sequence, sequences
+from .codec import Codec, DecodeOptions, EncodeOptions, QualityFit, load, sample_bytes, save
 from .heif_items import HeifItems, is_truncated, turn
 from .heif_pixels import completed
 
@@ -16,8 +17,10 @@ _DECODE_BYTES_8_BITS = 19
 _DECODE_BYTES_DEEPER = 25
 
 
-def _open(data: bytes, _options: DecodeOptions) -> pyvips.Image:
-    """The primary image, opened for one sequential pass. Raises pyvips.Error."""
+def _open(data: bytes, options: DecodeOptions) -> pyvips.Image:
+    """The primary image, opened for one sequential pass; a sequence in memory. Raises pyvips.Error."""
+    if avif_sequence.read_animation(data) is not None:
+        return avif_sequence.decode(data, options)
     items = HeifItems.read(data)
     is_turned = items is not None and items.is_alpha_turned_differently
     readable = items.without_turns() if items and is_turned else data
@@ -49,13 +52,30 @@ def _save_options(options: EncodeOptions, quality: int | None) -> dict[str, Any]
     return saver | {"Q": quality, "subsample_mode": subsampled}
 
 
+def _encode_sequence(image: pyvips.Image, options: EncodeOptions, quality: int | None) -> bytes:
+    if not image.get_typeof("page-height"):
+        return save(image, "heifsave", **_save_options(replace(options, lossless=False), quality))
+    assert quality is not None
+    return avif_sequence.encode(image, quality, options.effort or 0, options.subsampling)
+
+
 CODEC = Codec(
     loader="heifload",
     open=_open,
+    read_animation=avif_sequence.read_animation,
     saver="heifsave",
     save_options=_save_options,
     quality_fit=QualityFit(62.51, (-9.6, 6.87, -5.59, -0.33), 0.65),
     file_frames=sequences.heif_frames,
-    is_truncated=lambda data, _page: is_truncated(data),
+    is_truncated=lambda data, _page: is_truncated(data) or sequences.ends_early(data),
     decode_memory=_decode_memory,
 )
+
+SEQUENCE = Codec(
+    package=avif_sequence.PACKAGE,
+    saver="heifsave",
+    encode=_encode_sequence,
+    quality_fit=CODEC.quality_fit,
+    read_animation=avif_sequence.read_animation,
+)
+"""An output format of its own, because an AVIF is a still unless a client asks for more."""

@@ -6,9 +6,9 @@ one `Codec` at the end of the format's own module, listed in registry.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 import pyvips
 from msgspec import Struct
@@ -78,6 +78,18 @@ class Animation(Struct, frozen=True):
     delays: tuple[int, ...]
     loop: int
     orientation: int = 1
+
+    @classmethod
+    def of(cls, layout: PixelLayout, delays: Iterable[int], loop: int, orientation: int) -> Self:
+        """With a timing that every format can be written with."""
+        return cls(
+            layout, tuple(min(delay, _MAX_DELAY) for delay in delays), min(loop, _MAX_LOOP), orientation
+        )
+
+
+_MAX_DELAY = (1 << 24) - 1
+"""4.6 hours: WebP has 24 bits for milliseconds (RFC 9649, 2.7.1.1)."""
+_MAX_LOOP = (1 << 16) - 1
 
 
 class ShrinkOnLoad(StrEnum):

@@ -18,6 +18,7 @@ CODECS: dict[str, Codec] = {
     "gif": gif.CODEC,
     "tiff": tiff.CODEC,
     "apng": png.ANIMATED,
+    "avifs": avif.SEQUENCE,
     "heic": heic.CODEC,
     "jxl": jxl.CODEC,
     "svg": svg.CODEC,

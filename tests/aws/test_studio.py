@@ -1,0 +1,138 @@
+"""The studio of a deployed stack: its page from its bucket, its uploads to S3, and the library of the API.
+
+CloudFront is not emulated: a server on this machine passes requests on as the template's distribution does,
+and refuses wrong keys as API Gateway does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from pictures import picture
+from playwright.sync_api import Page, Route, expect, sync_playwright
+
+from support.aws_emulation.deployed import ARCHITECTURE, Cli, Deployed
+from support.aws_emulation.server import EmulatedAws
+from support.aws_emulation.stacks import find_stack
+
+API_PATHS = ("/images", "/uploads", "/folders", "/recipe", "/health")
+"""The path patterns of the distribution's behaviours, which tests/deployment compares with the routes."""
+TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+SECONDS = 60_000
+
+
+class Front(ThreadingHTTPServer):
+    """What the distribution does. ``system`` and ``key`` are set when the stack is there."""
+
+    system: Deployed
+    key: str
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Front
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        if path.startswith(API_PATHS):
+            self._pass_on()
+            return
+        name = path.lstrip("/") or "index.html"
+        found = self.server.system.s3.get_object(
+            Bucket=self.server.system.outputs["StudioBucketName"], Key=name
+        )
+        assert found["CacheControl"] == "no-cache"
+        assert found["ContentType"].partition(";")[0] == TYPES[name.rpartition(".")[2]], found["ContentType"]
+        self._answer(200, found["ContentType"], found["Body"].read())
+
+    def do_POST(self) -> None:
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        if self.headers.get("x-api-key") != self.server.key:
+            self._answer(403, "application/problem+json", b'{"detail": "Forbidden", "code": "forbidden"}')
+            return
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        sent = {name: self.headers[name] for name in ("x-api-key", "content-type") if name in self.headers}
+        response = self.server.system.api(self.command, self.path, headers=sent, content=body)
+        self._answer(response.status_code, response.headers.get("content-type", ""), response.content)
+
+    def _answer(self, status: int, type_: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("content-type", type_)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def front(aws: EmulatedAws, cli: Cli) -> Iterator[Front]:
+    """A stack with a studio, deployed by deploy.sh, and the server before it."""
+    with Front(("127.0.0.1", 0), Handler) as server:
+        cli(
+            *("deploy.sh", "--stack", "studio", "--yes", f"Architecture={ARCHITECTURE}", "EnableStudio=true"),
+            *("ApiAuthorization=API_KEY", "EnableDelete=true", "EnableDashboard=false"),
+            f"UploadOrigin=http://127.0.0.1:{server.server_port}",
+        )
+        server.system = Deployed(find_stack(aws, "studio"))
+        client = aws.client("apigateway")
+        server.key = client.get_api_key(apiKey=server.system.outputs["ApiKeyId"], includeValue=True)["value"]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def page(front: Front) -> Iterator[Page]:
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        missing = "Chromium is not installed: THE STUDIO ON AWS WAS NOT TESTED (apt-get install chromium)"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    expect.set_options(timeout=SECONDS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(base_url=f"http://127.0.0.1:{front.server_port}")
+        page.route(f"{front.system.outputs['CdnUrl']}/**", lambda route: show_stored(front.system, route))
+        page.goto("/")
+        yield page
+        browser.close()
+
+
+def show_stored(system: Deployed, route: Route) -> None:
+    """What the CDN does for a stored rendition."""
+    found = system.rendition(urlsplit(route.request.url).path.lstrip("/"))
+    route.fulfill(body=found["Body"], content_type=found["ContentType"])
+
+
+def test_files_are_uploaded_by_signed_forms_and_shown_with_their_renditions(page: Page, front: Front) -> None:
+    page.get_by_label("Token").fill("wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.get_by_label("Token").fill(front.key)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    body = picture(300, 200)
+    for key in ("pier.png", "pier-2.png"):  # the name is taken the second time
+        page.locator("#files").set_input_files({"name": "pier.png", "mimeType": "image/png", "buffer": body})
+        card = page.locator(f'.card[data-key="{key}"]')
+        expect(card).to_have_attribute("data-status", "processed")
+        expect(card.locator(".picture.loaded")).to_be_visible()
+        assert front.system.s3.get_object(Bucket=front.system.uploads, Key=key)["Body"].read() == body
+    page.reload()  # the key is kept for this tab
+    expect(page.locator(".card .picture.loaded")).to_have_count(2)
+    page.locator('.card[data-key="pier.png"] a.open').click()
+    expect(page.locator("#details .renditions tbody tr").first).to_be_visible()
+    assert page.get_by_role("button", name="Try transformations").count() == 0
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Token")).to_be_visible()
+    assert page.evaluate("sessionStorage.length + document.cookie.length") == 0
