@@ -189,3 +189,10 @@ def test_repr_hides_secrets():
 
 def test_a_keyring_without_keys_is_false():
     assert [bool(Keyring()), bool(RING)] == [False, True]
+
+
+def test_a_key_id_without_a_signature_is_no_signature():
+    url = parse_url("photos/cat.jpg", "w=640&kid=new")
+    assert url.signature == UrlSignature("", "new", None)
+    with pytest.raises(SignatureMissing):
+        RING.verify(url, NOW)

@@ -264,7 +264,7 @@ def test_deleted_renditions_that_no_record_has_are_invalidated_after_the_next_at
     # Without its lease a worker may be late: it has the CDN forget at once what it has deleted.
     assert (ingest.processed.bodies(), len(sent)) == ({}, failure is LeaseLost)
     (message,) = ingest.catalog.unsent(image_id(BUCKET, "cat.jpg"))
-    assert re.fullmatch("[0-9a-f]{32}", message.id)
+    assert all(re.fullmatch("[0-9a-f]{32}", item.id) for item in (message, *sent))
     assert (message.kind, message.key) == (MessageKind.INVALIDATION, "cat.jpg")
     ingest.advance()
     ingest.processor("other").process(upload("cat.jpg"))
