@@ -9,6 +9,7 @@ from datetime import UTC
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from test_crashes import SCENARIOS, Counter, FaultyPort, Killed, faulty_worker, finishes, points_of, prepare
 
 from image_processor.config.recipe import parse_recipe
@@ -19,6 +20,7 @@ from image_processor.domain.ports import Attributes, Entry
 from image_processor.ingest.drift import Drift
 from image_processor.ingest.invalidation import invalidation_prefix
 from image_processor.ingest.outbox import Outbox, Send
+from image_processor.ingest.reconcile import Finding
 from image_processor.ingest.reconcile_run import Checkpoint, run
 from image_processor.renditions.freshness import fingerprint_metadata
 from support.ingest import BUCKET, OTHER_RECIPE, IngestFixture, upload
@@ -405,6 +407,16 @@ def test_each_deletion_by_reconcile_has_ids_of_its_own() -> None:
         ingest.processed.put("ignored/a.jpg/~w=8,fm=webp.webp", b"old", Attributes())
         list(run(ingest.reconciler(), Checkpoint(BUCKET, ingest.now), no_messages))
         assert len(cdn.changes) == count
+
+
+@pytest.mark.parametrize("key", ["a/b.jpg", f"deep/er~/{LONG[:690]}"])
+def test_reconcile_invalidates_no_other_original(key: str) -> None:
+    ingest, sent = IngestFixture(), list[OutboxMessage]()
+    hashed = f"~{'0' * 64}" if "~" in key else ""
+    orphan = f"{key}{hashed}/w=10,fm=webp.webp"
+    reconciler = replace(ingest.reconciler(), invalidate=sent.extend)
+    reconciler.delete_orphan(Finding(orphan, Drift.ORPHANED, None, orphan=orphan))
+    assert {message.key for message in sent} == {key}
 
 
 def test_the_invalidation_prefix_of_a_long_key_covers_its_renditions() -> None:

@@ -520,3 +520,13 @@ def test_a_full_disk_keeps_the_first_error_and_the_lease_only_while_it_is_full(i
         ingest.catalog.is_full = True
     ingest.processed.is_full = ingest.catalog.is_full = False
     assert processor.process(upload("cat.jpg")).status is OutcomeStatus.PROCESSED
+
+
+def test_a_refused_record_keeps_nothing_of_the_version_before():
+    ingest = IngestFixture(exif=tuple(ExifField))
+    ingest.put("cat.jpg", b"cat")
+    ingest.processor().process(upload("cat.jpg"))
+    ingest.put("cat.jpg", b"bad")
+    ingest.processor().process(upload("cat.jpg"))
+    record = ingest.record("cat.jpg")
+    assert (record.original, record.summary, record.exif, record.renditions) == (None, None, (), ())
