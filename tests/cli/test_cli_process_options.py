@@ -150,3 +150,11 @@ def test_what_is_added_while_it_watches_is_rendered_until_ctrl_c(tmp_path):
             stack.pop_all()
         assert child.returncode == 0
         assert b"1 processed" in out
+
+
+def test_renditions_are_written_without_waiting_for_the_disk(process, monkeypatch):
+    calls = []
+    monkeypatch.setattr(os, "fsync", calls.append)
+    draw("cat.jpg")
+    assert process("cat.jpg")[0] == 0
+    assert calls == []

@@ -242,3 +242,19 @@ class TestOpenedOriginals:
         del file
         with pytest.raises(OSError, match="descriptor"):
             os.fstat(descriptor)
+
+
+@pytest.mark.parametrize(("durable", "expected"), [(True, 2), (False, 0)])
+def test_a_write_waits_for_the_disk_unless_it_may_be_lost(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    durable: bool,  # noqa: FBT001 - a parameter of the test
+    expected: int,
+) -> None:
+    """The file, and the folder that has its name."""
+    calls: list[int] = []
+    sync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: calls.append(file) or sync(file))
+    store = DirectoryStore(tmp_path, durable=durable)
+    store.put("a/cat.jpg", b"cat", Attributes())
+    assert (len(calls), store.get("a/cat.jpg").body) == (expected, b"cat")

@@ -71,7 +71,8 @@ class Commands:
         from image_processor.domain.ports import Stores
         from image_processor.storage.directory import DirectoryStore
 
-        processed = DirectoryStore(out)
+        # As with cp: another run makes what a power cut takes.
+        processed = DirectoryStore(out, durable=False)
         with closing(SqliteCatalog(":memory:")) as catalog:
             yield {root: Stores(DirectoryStore(Path(root)), processed, catalog) for root in roots}
 

@@ -18,7 +18,6 @@ import typer
 from msgspec import Struct
 from msgspec.structs import replace
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from image_processor.config.recipe import Recipe, load_recipe
 from image_processor.domain.errors import ImageProcessorError, Invalid
@@ -249,10 +248,14 @@ def _watch(context: CommandContext, inputs: Sequence[Input], stores: Mapping[str
 @contextmanager
 def _progress_bar(total: int, *, quiet: bool) -> Iterator[tuple[Callable[[object], None], Console]]:
     """A progress bar on standard error, if that is a terminal, and the console of messages beside it."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True, markup=False, highlight=False)
-    shown = console.is_terminal and not quiet
-    with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
+    if quiet or not console.is_terminal:
+        yield lambda _: None, console
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - 10 ms, for a terminal only
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("processing", total=total)
         yield lambda _: bar.advance(task), console
 

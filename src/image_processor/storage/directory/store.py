@@ -50,10 +50,12 @@ class DirectoryStore:
     inside the root are followed; `put` replaces a link to a file, not the file. Attributes are
     stored by key, so one file under two keys has two sets of attributes. Two keys that differ only
     in case are one object if the file system ignores case. Names that are not valid UTF-8 and
-    folders without permission are not listed.
+    folders without permission are not listed. A put waits for the disk if it is to be ``durable``, which
+    takes longer than to make a small rendition.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(self, root: str | os.PathLike[str], *, durable: bool = True) -> None:
+        self._durable = durable
         with _translate_errors("the store's root"):
             self._root = RootFolder(Path(root))
         self._private = PrivateFolder(self._root)
@@ -208,13 +210,15 @@ class DirectoryStore:
                 written = stack.enter_context(self._private.temporary_file())
             _write_chunks(written, chunks, key, limit)
             with _translate_errors(repr(key)):
-                os.fsync(written.fd)
+                if self._durable:
+                    os.fsync(written.fd)
                 entry, folder = self._commit(key, written, attributes, condition)
                 # Makes the new name survive a power cut. The attributes are not worth a second
                 # fsync: lost ones are guessed from the content. A delete may already have removed
                 # the folder with the object.
-                with suppress(FileNotFoundError), self._root.folder(folder) as opened:
-                    os.fsync(opened)
+                if self._durable:
+                    with suppress(FileNotFoundError), self._root.folder(folder) as opened:
+                        os.fsync(opened)
         return entry
 
     def _commit(
