@@ -79,10 +79,29 @@ def draw(browser: Browser, url: str, ids: dict[str, str], scheme: Any) -> Iterat
     yield "image", page.screenshot()
     page.goto("/")
     page.goto(f"/#{ids['kitchen/coffee.png']}/{TRANSFORMATION}")
-    page.locator("#playground .after").wait_for()
+    page.locator("#against").select_option("avif")
+    page.locator(".comparison .before").wait_for()
     settle(page)
     yield "playground", page.screenshot()
+    yield from draw_pages(page)
     page.context.close()
+
+
+def draw_pages(page: Page) -> Iterator[tuple[str, bytes]]:
+    """The pictures of what is beside the library."""
+    page.goto("/#/recipe")
+    page.reload()
+    recipe = page.locator("#recipe-text")
+    recipe.fill(recipe.input_value().replace("640, ", "640, 960, "))
+    page.locator("#changes strong").wait_for()
+    page.locator("#recipe-title").click()
+    yield "recipe", page.screenshot()
+    page.goto("/#/server")
+    page.locator("#storage dt").first.wait_for()
+    yield "server", page.screenshot()
+    page.goto("/docs#get_urls")
+    page.locator("#get_urls").wait_for()
+    yield "api", page.screenshot()
 
 
 def settle(page: Page) -> None:
