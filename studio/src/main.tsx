@@ -12,6 +12,7 @@ import * as removal from "./state/removal";
 import * as server from "./state/server";
 import { sayError } from "./state/toasts";
 import "./style.css";
+import "./styles/image.css";
 import "./styles/library.css";
 
 location.start();

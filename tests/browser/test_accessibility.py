@@ -42,6 +42,10 @@ def test_axe_finds_no_violation(open_page: Open, site: Site, axe: str) -> None:
             page.evaluate("(id) => { location.hash = id }", image)
             expect(page.locator("#details .picture.loaded")).to_be_visible()
             assert violations(page) == []
+            page.get_by_role("button", name="Set focus").click()
+            expect(page.locator(".crops")).to_be_visible()
+            assert violations(page) == []
+            page.get_by_role("button", name="Done").click()
             page.get_by_role("button", name="Try transformations").click()
             expect(page.locator("#playground .after")).to_be_visible()
             assert violations(page) == []

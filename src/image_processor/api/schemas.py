@@ -363,6 +363,7 @@ class ImageModel(Model):
     version: str | None = None
     created_at: AwareDatetime | None = None
     updated_at: AwareDatetime | None = None
+    revision: int = Field(default=0, description="How often it was processed to an end.")
     facts: MetadataModel | None = Field(default=None, description="Metadata of the original.")
     saving: float | None = Field(
         default=None,
@@ -421,6 +422,7 @@ class ImageModel(Model):
             version=record.version,
             created_at=record.created_at,
             updated_at=record.updated_at,
+            revision=record.revision,
             facts=MetadataModel.of(record.original) if record.original else None,
             saving=record.saving,
             truncated=record.original.truncated if record.original else False,

@@ -27,6 +27,7 @@ const CARD_FIELDS = [
   "thumbhash",
   "focus",
   "saving",
+  "focal_point",
 ] as const satisfies readonly (keyof Image)[];
 export type CardImage = Pick<Image, "id" | "bucket" | "original" | "status" | (typeof CARD_FIELDS)[number]>;
 
@@ -67,7 +68,8 @@ async function answerOf<T>(sending: Promise<Response>): Promise<T> {
   return body;
 }
 
-export const request = <T>(method: string, path: string): Promise<T> => answerOf<T>(send(path, { method }));
+export const request = <T>(method: string, path: string, content: Pick<RequestInit, "headers" | "body"> = {}): Promise<T> =>
+  answerOf<T>(send(path, { method, ...content }));
 
 export const health = () => request<Health>("GET", "/health");
 export const image = (id: string) => request<Image>("GET", `/images/${id}`);
@@ -124,6 +126,22 @@ export async function folders(prefix: string): Promise<Folder[]> {
   return (await request<Schemas["FoldersModel"]>("GET", `/folders?${new URLSearchParams({ prefix })}`)).folders;
 }
 
+const JSON_TYPE = { "content-type": "application/json" };
+
+export async function putFocus(id: string, [x, y]: readonly [number, number]): Promise<void> {
+  await request<Image>("PUT", `/images/${id}/focus`, { headers: JSON_TYPE, body: JSON.stringify({ x, y }) });
+}
+
+export async function deleteFocus(id: string): Promise<void> {
+  await request<Image>("DELETE", `/images/${id}/focus`);
+}
+
+// Stores another file under a key that still has this version.
+export async function replaceOriginal(key: string, file: File, version: string | null): Promise<void> {
+  const condition = version === null ? "*" : `"${version}"`;
+  await request<Upload>("PUT", uploadPath(key), { headers: { "If-Match": condition }, body: file });
+}
+
 export const originalUrl = (id: string) => address(`/images/${id}/original`);
 
 export const newest = async () => (await list({ limit: MAX_IDS })).images;
@@ -133,12 +151,13 @@ export const byIds = async (ids: string[]) => (await list({ ids: ids.join() })).
 export const sendJson = (path: string, body: object, signal: AbortSignal | null = null) =>
   send(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal });
 
+const uploadPath = (key: string) => "/uploads/" + key.split("/").map(encodeURIComponent).join("/");
+
 // Stores a file under a key that must be free. XMLHttpRequest reports the progress of the body; fetch
 // does not.
 export async function upload(key: string, file: File, onProgress: Progress, signal: AbortSignal): Promise<Upload> {
   if (aws.isOnAws) return uploadByForm(key, file, onProgress, signal);
-  const path = "/uploads/" + key.split("/").map(encodeURIComponent).join("/");
-  return transfer<Upload>("PUT", address(path), { "If-None-Match": "*" }, file, onProgress, signal);
+  return transfer<Upload>("PUT", address(uploadPath(key)), { "If-None-Match": "*" }, file, onProgress, signal);
 }
 
 type Progress = (part: number) => void;

@@ -924,6 +924,12 @@ export interface components {
             created_at?: string | null;
             /** Updated At */
             updated_at?: string | null;
+            /**
+             * Revision
+             * @description How often it was processed to an end.
+             * @default 0
+             */
+            revision: number;
             /** @description Metadata of the original. */
             facts?: components["schemas"]["MetadataModel"] | null;
             /**

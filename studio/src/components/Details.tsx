@@ -1,33 +1,38 @@
 // The details of one image: the original, every rendition, and the actions.
 
 import type { ComponentType } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import { isOnAws } from "../api/aws";
 import * as api from "../api/client";
-import { fileName, refusal } from "../labels";
+import { fileName } from "../labels";
 import * as library from "../state/library";
 import { mayWrite } from "../state/access";
+import { chosen, isFocusing, removeFocus } from "../state/focus";
 import { close, openId, replace, tried, tryTransformation } from "../state/location";
 import * as removal from "../state/removal";
 import { say, sayError } from "../state/toasts";
 import { Dialog } from "./Dialog";
 import { Facts } from "./Facts";
-import { Picture } from "./Picture";
 import { Renditions } from "./Renditions";
-
-const PREVIEW_PIXELS = 640 * Math.min(devicePixelRatio || 1, 2);
+import { Similar } from "./Similar";
+import { Stage } from "./Stage";
 
 // The whole record of the image that the address names, read again whenever the library learns of a change.
 function useImage(id: string): api.Image | null {
   const [image, setImage] = useState<api.Image | null>(null);
+  void library.count.value; // the page may be opened with an image before the library is loaded
   const key = library.keyOf(id);
   const item = key === undefined ? undefined : library.itemOf(key)?.value;
   useEffect(() => {
     if (!id) return setImage(null);
     let isCurrent = true;
     api.image(id).then(
-      (read) => isCurrent && setImage(read),
+      (read) => {
+        if (!isCurrent) return;
+        chosen.value = null;
+        setImage(read);
+      },
       (error) => {
         if (!isCurrent) return;
         sayError(error);
@@ -70,7 +75,9 @@ function neighbour(image: api.Image, by: number): string | null {
   return key === undefined ? null : (library.peek(key)?.id ?? null);
 }
 
-function Open({ image }: { image: api.Image }) {
+function Open({ image: read }: { image: api.Image }) {
+  // A focus that was just set is shown before the server has rendered with it.
+  const image = chosen.value?.id === read.id ? { ...read, focal_point: chosen.value.point } : read;
   const [before, after] = [neighbour(image, -1), neighbour(image, 1)];
   const onKeyDown = (event: KeyboardEvent) => {
     const to = event.key === "ArrowLeft" ? before : event.key === "ArrowRight" ? after : null;
@@ -84,6 +91,7 @@ function Open({ image }: { image: api.Image }) {
         <h2 id="details-name" tabIndex={-1} autofocus title={image.original}>
           {fileName(image.original)}
         </h2>
+        <Place image={image} />
         <Step label="Previous image" to={before} sign="‹" />
         <Step label="Next image" to={after} sign="›" />
         <button class="icon" type="button" aria-label="Close" onClick={() => close()}>
@@ -93,13 +101,21 @@ function Open({ image }: { image: api.Image }) {
       <div class="columns">
         <Stage image={image} key={image.id} />
         <div class="side">
-          <Facts image={image} />
           <Actions image={image} />
+          <Facts image={image} />
         </div>
       </div>
       {image.renditions.length > 0 && <Renditions image={image} />}
+      <Similar image={image} />
     </Dialog>
   );
+}
+
+// "3 of 120", in the order of the library.
+function Place({ image }: { image: api.Image }) {
+  const at = library.shown.value.indexOf(image.original);
+  const total = library.total.value ?? library.shown.value.length;
+  return at < 0 ? null : <span class="place">{`${(at + 1).toLocaleString("en")} of ${total.toLocaleString("en")}`}</span>;
 }
 
 function Step({ label, to, sign }: { label: string; to: string | null; sign: string }) {
@@ -110,40 +126,41 @@ function Step({ label, to, sign }: { label: string; to: string | null; sign: str
   );
 }
 
-function Stage({ image }: { image: api.Image }) {
-  if (image.status === "refused") {
-    return (
-      <div class="stage refused">
-        <p class="reason">{refusal(image.reason)}</p>
-        <p>{image.fix}</p>
-        <p class="exact">{image.message}</p>
-      </div>
-    );
-  }
-  return (
-    <div class="stage">
-      <Picture image={image} alt={fileName(image.original)} width={PREVIEW_PIXELS} whole />
-    </div>
-  );
-}
-
 function Actions({ image }: { image: api.Image }) {
+  const name = fileName(image.original);
   const reprocess = () => {
-    say(`${fileName(image.original)} is rendered again.`);
+    say(`${name} is rendered again.`);
     api.reprocess(image.id).catch(sayError);
   };
+  const isProcessed = image.status === "processed";
   return (
     <p class="actions">
-      {image.status === "processed" && !isOnAws && (
+      {isProcessed && !isOnAws && (
         <button class="button primary" type="button" onClick={() => tryTransformation("w=640,fm=webp")}>
           Try transformations
         </button>
       )}
+      {!isOnAws && (
+        <a class="button" href={api.originalUrl(image.id)} download={name}>
+          Download
+        </a>
+      )}
       {mayWrite.value && (
         <>
+          {isProcessed && (
+            <button class="button" type="button" aria-pressed={isFocusing.value} onClick={() => (isFocusing.value = !isFocusing.peek())}>
+              {isFocusing.value ? "Done" : "Set focus"}
+            </button>
+          )}
+          {image.focal_point && (
+            <button class="button" type="button" onClick={() => removeFocus(image)}>
+              Remove focus
+            </button>
+          )}
           <button class="button" type="button" id="reprocess" onClick={reprocess}>
             Render again
           </button>
+          {!isOnAws && <Replace image={image} />}
           <button
             class="button danger"
             type="button"
@@ -155,5 +172,36 @@ function Actions({ image }: { image: api.Image }) {
         </>
       )}
     </p>
+  );
+}
+
+// Stores another file under the same key, if nobody else has done so meanwhile.
+function Replace({ image }: { image: api.Image }) {
+  const input = useRef<HTMLInputElement>(null);
+  const onChange = async (file: File | undefined) => {
+    if (!file) return;
+    input.current!.value = "";
+    try {
+      await api.replaceOriginal(image.original, file, image.version ?? null);
+      say(`${fileName(image.original)} is replaced.`);
+    } catch (error) {
+      const isTaken = error instanceof api.Problem && error.isTaken;
+      if (isTaken) say(`${fileName(image.original)} was replaced by somebody else meanwhile.`);
+      else sayError(error);
+    }
+  };
+  return (
+    <>
+      <button class="button" type="button" onClick={() => input.current?.click()}>
+        Replace
+      </button>
+      <input
+        ref={input}
+        type="file"
+        hidden
+        aria-label="Another file for this image"
+        onChange={(event) => void onChange(event.currentTarget.files?.[0])}
+      />
+    </>
   );
 }

@@ -3,40 +3,77 @@
 import type { ComponentChildren } from "preact";
 
 import type { Image } from "../api/client";
-import { EXIF, FORMATS, STATES, bytes, moment, part, pixels } from "../labels";
+import { EXIF, FORMATS, STATES, bytes, counted, moment, part, percent, pixels } from "../labels";
 
 type Row = [name: string, value: ComponentChildren];
 
 export function Facts({ image }: { image: Image }) {
-  const rows = rowsOf(image).filter(([, value]) => value);
   return (
-    <dl class="facts">
-      {rows.map(([name, value]) => [<dt key={name}>{name}</dt>, <dd key={`${name}=`}>{value}</dd>])}
-    </dl>
+    <div class="facts">
+      <List rows={main(image)} />
+      <Section title="Camera" rows={camera(image)} isOpen />
+      <Section title="History" rows={history(image)} isOpen />
+      <Section title="Digests" rows={digests(image)} />
+    </div>
   );
 }
 
-function rowsOf(image: Image): Row[] {
-  const { facts: original, dominant_colour: colour, focus } = image;
-  const [added, changed] = [image.created_at, image.updated_at].map((time) => time && moment(time));
+function List({ rows }: { rows: Row[] }) {
+  return <dl>{rows.filter(([, value]) => value).map(([name, value]) => [<dt key={name}>{name}</dt>, <dd key={`${name}=`}>{value}</dd>])}</dl>;
+}
+
+function Section({ title, rows, isOpen = false }: { title: string; rows: Row[]; isOpen?: boolean }) {
+  if (!rows.some(([, value]) => value)) return null;
+  return (
+    <details open={isOpen}>
+      <summary>{title}</summary>
+      <List rows={rows} />
+    </details>
+  );
+}
+
+function main(image: Image): Row[] {
+  const { facts: original, dominant_colour: colour, saving } = image;
   return [
     ["State", STATES[image.status]],
     ["Name", image.original],
     ["Original", original && `${pixels(original)}, ${FORMATS[original.format] ?? original.format}, ${bytes(original.bytes)}`],
+    ["Saving", typeof saving === "number" && saving > 0 && `${percent(saving)} in the largest rendition`],
     ["Frames", original && original.frames > 1 && original.frames],
     ["Transparency", original?.alpha && "yes"],
     ["Colour", colour && <Colour colour={colour} />],
     ["Palette", image.palette.length > 0 && <Palette colours={image.palette} />],
-    ["Focus", focus && `${part(focus[0])} from the left, ${part(focus[1])} from the top`],
-    ...Object.entries(image.exif).map(([name, value]): Row => [EXIF[name] ?? name, value]),
-    ["Added", added],
-    ["Changed", changed !== added && changed],
-    ["SHA-256", original && <code title={original.sha256}>{original.sha256.slice(0, 16)}…</code>],
-    ["Perceptual hash", image.perceptual_hash && <code>{image.perceptual_hash}</code>],
-    ["BlurHash", image.blurhash && <code>{image.blurhash}</code>],
-    ["Id", <code>{image.id}</code>],
+    ["Salient point", image.focus && place(image.focus)],
+    ["Focus", image.focal_point && place(image.focal_point)],
+    ["Truncated", image.truncated && "yes: the file ends early"],
   ];
 }
+
+const place = ([x, y]: readonly [number, number]) => `${part(x)} from the left, ${part(y)} from the top`;
+
+const camera = ({ exif }: Image): Row[] => Object.entries(exif).map(([name, value]) => [EXIF[name] ?? name, value]);
+
+function history(image: Image): Row[] {
+  const [added, changed] = [image.created_at, image.updated_at].map((time) => time && moment(time));
+  return [
+    ["Added", added],
+    ["Last rendered", changed],
+    ["Processed", image.revision > 0 && counted(image.revision, "time", "times")],
+    ["Version", image.version && <code title={image.version}>{shortened(image.version)}</code>],
+  ];
+}
+
+function digests({ facts, perceptual_hash, blurhash, thumbhash, id }: Image): Row[] {
+  return [
+    ["SHA-256", facts && <code title={facts.sha256}>{shortened(facts.sha256)}</code>],
+    ["Perceptual hash", perceptual_hash && <code>{perceptual_hash}</code>],
+    ["BlurHash", blurhash && <code>{blurhash}</code>],
+    ["ThumbHash", thumbhash && <code>{thumbhash}</code>],
+    ["Id", <code>{id}</code>],
+  ];
+}
+
+const shortened = (text: string) => (text.length > 20 ? `${text.slice(0, 16)}…` : text);
 
 const Colour = ({ colour }: { colour: string }) => (
   <span class="colour">

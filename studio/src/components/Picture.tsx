@@ -18,7 +18,8 @@ interface Props {
 export function Picture({ image, alt, width, whole = false }: Props) {
   const [state, setState] = useState<"loading" | "loaded" | "failed">("loading");
   const found = sources(candidates(image, width, whole));
-  const { facts, focus } = image;
+  const { facts } = image;
+  const focus = image.focal_point ?? image.focus;
   const style: Record<string, string> = {};
   if (image.dominant_colour && state !== "loaded") style.backgroundColor = image.dominant_colour;
   if (whole && facts) style.aspectRatio = `${facts.width} / ${facts.height}`;

@@ -3,7 +3,7 @@
 import { address, type Image, type Metadata, type Rendition } from "../api/client";
 import { FORMATS, bytes, counted, percent, pixels, saving, transformationLabel } from "../labels";
 
-const HEADS = ["Size", "Format", "Bytes", "Compared to the original", "Transformation"];
+const HEADS = ["Size", "Format", "Bytes", "Compared to the original", "Quality", "Transformation"];
 
 export function Renditions({ image }: { image: Image }) {
   return (
@@ -44,6 +44,9 @@ const sameness = (rendition: Rendition, original: Metadata) =>
     ? "same image: the original is no larger"
     : "same image";
 
+// What the transformation asks for; without it the format has a default.
+const qualityOf = (transformation: string) => /(?:^|,)q=([^,]+)/.exec(transformation)?.[1];
+
 interface RowProps {
   rendition: Rendition;
   original: Metadata;
@@ -57,8 +60,9 @@ function Row({ rendition, original, same }: RowProps) {
     <tr class={same ? "same" : ""}>
       <td>
         {rendition.url ? (
-          <a href={address(rendition.url)} target="_blank" rel="noopener">
-            {size}
+          <a class="made-picture" href={address(rendition.url)} target="_blank" rel="noopener">
+            <img alt="" loading="lazy" decoding="async" src={address(rendition.url)} width={rendition.width} height={rendition.height} />
+            <span>{size}</span>
           </a>
         ) : (
           size
@@ -72,6 +76,7 @@ function Row({ rendition, original, same }: RowProps) {
         </span>
         {percent(share)}
       </td>
+      <td class="quality">{qualityOf(rendition.transformation) ?? "default"}</td>
       <td class="made">
         {transformationLabel(rendition.transformation)}
         {same && <em>{same}</em>}
