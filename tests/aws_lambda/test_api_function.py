@@ -228,7 +228,8 @@ def test_responses_have_the_schemas_of_the_server(api: Api) -> None:
     reads = build_read_path(api.cloud, fake_render)
     work = InlineWork(BUCKET, api.cloud.process, reads.delivery, reads.make)
     theirs = create_app(api.cloud, work, machine.ROUTERS).openapi()
-    shared = ours["paths"].keys() & theirs["paths"].keys()
+    # On one machine a body of POST /uploads may be the file itself.
+    shared = (ours["paths"].keys() & theirs["paths"].keys()) - {"/uploads"}
     assert shared == {
         "/images",
         "/images/{id}",

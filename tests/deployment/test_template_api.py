@@ -70,7 +70,9 @@ def test_scopes_of_a_user_pool_are_those_of_one_machine() -> None:
     table = {(method, path): access for method, path, access in ACCESS}
     held = {"read": ["images/read", "images/write"], "write": ["images/write"]}
     for route, needed in security(**COGNITO, ApiResourceServer="images").items():
-        access = table[route] if route != ("GET", "/health") else Access.READ
+        # On one machine those say less to strangers, or take signed forms of them.
+        without = {("GET", "/health"): Access.READ, ("POST", "/uploads"): Access.WRITE}
+        access = without.get(route, table[route])
         assert needed == [{"pool": held[access]}], route
 
 
