@@ -53,6 +53,7 @@ OPERATIONS = [
     ("delete", "/session"),
     ("post", "/uploads"),
     ("get", "/folders"),
+    ("get", "/images.ndjson"),
     ("get", "/images/{id}/original"),
     ("get", "/images/{id}/urls"),
     ("put", "/images/{id}/focus"),

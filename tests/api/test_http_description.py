@@ -170,6 +170,7 @@ def test_every_route_is_described(schema: Any) -> None:
         "POST /uploads",
         "POST /images",
         "GET /images",
+        "GET /images.ndjson",
         "GET /folders",
         "GET /images/{id}",
         "PUT /images/{id}/focus",

@@ -69,6 +69,7 @@ ACCESS: tuple[tuple[str, str, Access], ...] = (
     ("GET", "/parameters", Access.READ),
     ("GET", EVENTS_PATH, Access.READ),
     ("GET", "/images", Access.READ),
+    ("GET", "/images.ndjson", Access.READ),
     ("GET", "/folders", Access.READ),
     ("GET", "/images/{id}", Access.READ),
     ("GET", "/images/{id}/original", Access.READ),

@@ -84,8 +84,12 @@ async def post_image(
 
 @router.head("", include_in_schema=False)
 @router.get("", responses=errors(400, 503))
-def list_images(query: Annotated[ListingRequest, Query()], context: ContextOf, work: WorkOf) -> ListingModel:
+def list_images(
+    query: Annotated[ListingRequest, Query()], response: Response, context: ContextOf, work: WorkOf
+) -> ListingModel:
     """List images in the order of `sort`, or return those with the given ids.
+
+    Where there are more, `cursor` continues the list, and so does the address in the header `Link`.
 
     Uploads that are still `queued` have no record and are not listed, but returned by their ids on one
     machine. An id that no image has is left out.
@@ -95,17 +99,19 @@ def list_images(query: Annotated[ListingRequest, Query()], context: ContextOf, w
         listing = ListingModel(images=_existing(ids, context, work), cursor=None)
     else:
         page = context.catalog.list(query.query, limit=query.limit, cursor=query.cursor)
-        images = [_model(record, context) for record in page.records]
+        images = [image_model(record, context) for record in page.records]
         total = context.catalog.count(query.query) if query.total else None
         listing = ListingModel(images=images, cursor=page.cursor, total=total)
+    headers = {"link": f'<{query.next(listing.cursor)}>; rel="next"'} if listing.cursor else {}
     if fields is None:
+        response.headers.update(headers)
         return listing
     content = {
         "images": [image.model_dump(mode="json", include=fields) for image in listing.images],
         "cursor": listing.cursor,
         "total": listing.total,
     }
-    return JSONResponse(content)  # type: ignore[return-value]  # FastAPI sends a Response as it is
+    return JSONResponse(content, headers=headers)  # type: ignore[return-value]  # FastAPI sends a Response as it is
 
 
 @folders_router.head("/folders", include_in_schema=False)
@@ -148,7 +154,7 @@ def list_similar_images(
     found = similar_to(context.catalog, record, distance=query.distance, limit=query.limit)
     return SimilarImagesModel(
         images=[
-            SimilarImageModel(distance=match.distance, image=_model(match.record, context))
+            SimilarImageModel(distance=match.distance, image=image_model(match.record, context))
             for match in found.matches
         ],
         complete=found.is_complete,
@@ -318,7 +324,7 @@ def _from_outcome(outcome: Outcome, context: AppContext) -> ImageModel:
         raise NotFound(f"{outcome.key!r} has been deleted")
     if outcome.record is None:
         return skipped(outcome.key, str(outcome.detail))  # type: ignore[return-value]  # as above
-    image = _model(outcome.record, context)
+    image = image_model(outcome.record, context)
     if outcome.record.status is Status.REFUSED:
         return refused_image(image)  # type: ignore[return-value]  # as above
     return image
@@ -326,14 +332,14 @@ def _from_outcome(outcome: Outcome, context: AppContext) -> ImageModel:
 
 def _recorded_or_queued(key: str, context: AppContext) -> ImageModel:
     record = context.catalog.get(image_id(context.bucket, key))
-    return _model(record, context) if record else ImageModel.queued(context.bucket, key)
+    return image_model(record, context) if record else ImageModel.queued(context.bucket, key)
 
 
 def _current(id_: str, context: AppContext, work: Work) -> ImageModel:
     """The image as it is now. Raises NotFound."""
     record = context.catalog.get(id_)
     if record is not None:
-        return _model(record, context)
+        return image_model(record, context)
     key = work.pending_key(id_)
     if key is None:
         raise _no_image(id_)
@@ -346,13 +352,13 @@ def _existing(ids: list[str], context: AppContext, work: Work) -> list[ImageMode
     images: list[ImageModel] = []
     for id_ in ids:
         if record := records.get(id_):
-            images.append(_model(record, context))
+            images.append(image_model(record, context))
         elif (key := work.pending_key(id_)) is not None:
             images.append(ImageModel.queued(context.bucket, key))
     return images
 
 
-def _model(record: Record, context: AppContext) -> ImageModel:
+def image_model(record: Record, context: AppContext) -> ImageModel:
     return ImageModel.of(record, context.renditions_url, context.recipe)
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlencode
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -121,8 +122,8 @@ class PresignedPostRequest(Model):
     content_type: str | None = _parameter("content_type", default=None, examples=["image/jpeg"])
 
 
-class ListingRequest(Model):
-    """Which images to list, and in which order; an omitted filter matches any. `format`, `min_bytes`
+class FilterRequest(Model):
+    """Which images, and in which order; an omitted filter matches any. `format`, `min_bytes`
     (inclusive) and `max_bytes` (exclusive) are about originals. On AWS the index has time, name and status
     only: other orders and filters are refused."""
 
@@ -135,23 +136,7 @@ class ListingRequest(Model):
     since: UtcTime | None = _parameter("since", default=None)
     until: UtcTime | None = _parameter("until", default=None)
     sort: Sort = _parameter("sort", default=Sort.NEWEST)
-    limit: Annotated[int, Field(ge=1, le=1000)] = _parameter("limit", default=50)
-    cursor: str | None = _parameter("cursor", default=None)
-    total: bool = _parameter("total", default=False)
-    ids: str | None = _parameter("ids", default=None, examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])
     fields: str | None = _parameter("fields", default=None, examples=["facts,renditions"])
-
-    @property
-    def chosen_ids(self) -> list[str] | None:
-        """The ids without repetitions; None if the request names none. Raises Invalid."""
-        if self.ids is None:
-            return None
-        chosen = list(dict.fromkeys(filter(None, self.ids.split(","))))
-        if not 1 <= len(chosen) <= MAX_IDS:
-            raise Invalid.one("ids", EXPECTED["ids"], f"{len(chosen)} ids")
-        if others := sorted(self.model_fields_set - {"ids", "fields"}):
-            raise Invalid.one("ids", EXPECTED["ids"], f"ids and {', '.join(others)}")
-        return chosen
 
     @property
     def chosen_fields(self) -> set[str] | None:
@@ -177,6 +162,32 @@ class ListingRequest(Model):
             max_bytes=self.max_bytes,
             sort=self.sort,
         )
+
+
+class ListingRequest(FilterRequest):
+    """A page of images, or those with the given ids."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = _parameter("limit", default=50)
+    cursor: str | None = _parameter("cursor", default=None)
+    total: bool = _parameter("total", default=False)
+    ids: str | None = _parameter("ids", default=None, examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])
+
+    def next(self, cursor: str) -> str:
+        """The relative address of the next page (RFC 3986, 4.2), which holds behind any path."""
+        asked = self.model_dump(mode="json", exclude_unset=True, exclude_none=True) | {"cursor": cursor}
+        return f"?{urlencode({name: str(value) for name, value in asked.items()})}"
+
+    @property
+    def chosen_ids(self) -> list[str] | None:
+        """The ids without repetitions; None if the request names none. Raises Invalid."""
+        if self.ids is None:
+            return None
+        chosen = list(dict.fromkeys(filter(None, self.ids.split(","))))
+        if not 1 <= len(chosen) <= MAX_IDS:
+            raise Invalid.one("ids", EXPECTED["ids"], f"{len(chosen)} ids")
+        if others := sorted(self.model_fields_set - {"ids", "fields"}):
+            raise Invalid.one("ids", EXPECTED["ids"], f"ids and {', '.join(others)}")
+        return chosen
 
 
 class FoldersRequest(Model):

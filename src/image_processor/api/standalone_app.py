@@ -24,6 +24,7 @@ from image_processor.standalone.progress import Event
 from . import (
     access,
     app,
+    export,
     images,
     login,
     originals,
@@ -59,6 +60,7 @@ router = APIRouter(tags=["server"])
 
 ROUTERS = (
     images.router,
+    export.router,
     images.folders_router,
     originals.router,
     uploads.router,
