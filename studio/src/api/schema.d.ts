@@ -15,6 +15,8 @@ export interface paths {
          * List Images
          * @description List images in the order of `sort`, or return those with the given ids.
          *
+         *     Where there are more, `cursor` continues the list, and so does the address in the header `Link`.
+         *
          *     Uploads that are still `queued` have no record and are not listed, but returned by their ids on one
          *     machine. An id that no image has is left out.
          */
@@ -182,6 +184,28 @@ export interface paths {
          *     the same. Nothing is rendered.
          */
         get: operations["get_urls"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/images.ndjson": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Images
+         * @description Export all images that match, as newline-delimited JSON: each line is an image as `GET /images` has it.
+         *
+         *     Images that are stored, changed or deleted meanwhile may be missing or be in it in either state.
+         */
+        get: operations["export_images"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1922,6 +1946,8 @@ export interface operations {
                 until?: string | null;
                 /** @description Expected: newest | name | size | saving. */
                 sort?: components["schemas"]["Sort"];
+                /** @description Expected: names of an image's fields, comma-separated. */
+                fields?: string | null;
                 /** @description Expected: 1-1000. */
                 limit?: number;
                 /** @description Expected: the `cursor` of the previous page. */
@@ -1930,8 +1956,6 @@ export interface operations {
                 total?: boolean;
                 /** @description Expected: 1-100 ids, comma-separated, and no other filter. */
                 ids?: string | null;
-                /** @description Expected: names of an image's fields, comma-separated. */
-                fields?: string | null;
             };
             header?: never;
             path?: never;
@@ -2760,6 +2784,65 @@ export interface operations {
             };
             /** @description It does not exist. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Not possible right now; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+        };
+    };
+    export_images: {
+        parameters: {
+            query?: {
+                /** @description Expected: the first characters of a key. */
+                prefix?: string;
+                /** @description Expected: a part of a key, in any case. */
+                search?: string;
+                /** @description Expected: processing | processed | refused. */
+                status?: components["schemas"]["Status"] | null;
+                /** @description Expected: jpeg | png | webp | avif | gif | tiff | apng | avifs | heic | jxl | svg. */
+                format?: components["schemas"]["OriginalFormat"] | null;
+                /** @description Expected: a number of bytes, 0 or more. */
+                min_bytes?: number | null;
+                /** @description Expected: a number of bytes, 0 or more. */
+                max_bytes?: number | null;
+                /** @description Expected: a time with its zone, such as 2026-01-31T12:00:00Z, in the years 1-9999 of UTC. */
+                since?: string | null;
+                /** @description Expected: a time with its zone, such as 2026-01-31T12:00:00Z, in the years 1-9999 of UTC. */
+                until?: string | null;
+                /** @description Expected: newest | name | size | saving. */
+                sort?: components["schemas"]["Sort"];
+                /** @description Expected: names of an image's fields, comma-separated. */
+                fields?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One image a line. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description The request is invalid; `problems` names every error in it. */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
