@@ -35,7 +35,7 @@ def test_the_bytes_match_the_content_type(ingest, tmp_path, format_):
     kept = RenditionRepository(BUCKET, ingest.uploads, ingest.processed, ingest.catalog, IccPolicy.STRIP)
     maker = OnDemandRenderer(kept, render, Limits(), lambda _: "", 9)
     reader = RequestResolver(RECIPE, Policy(allow_unsigned=True), lambda _: None, lambda: 0)
-    delivery = Delivery(reader, kept, Policy(), "")
+    delivery = Delivery(reader, kept, "")
     get = HttpRequest("GET", "cat.jpg", f"w=20&fm={format_}")
     found = delivery.find(get)
     result = maker.render(found.ref).stored

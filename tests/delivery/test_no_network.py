@@ -67,7 +67,7 @@ def fetch(ingest, key, query, **policy):
     maker = OnDemandRenderer(kept, render, Limits(), lambda _: "", 9)
     policy = Policy(allow_unsigned=True, **policy)
     delivery = Delivery(
-        RequestResolver(RECIPE, policy, MetadataCache(kept, maker.read_metadata), lambda: 0), kept, policy, ""
+        RequestResolver(RECIPE, policy, MetadataCache(kept, maker.read_metadata), lambda: 0), kept, ""
     )
     found = delivery.find(HttpRequest("GET", quote(key), query))
     return maker.render(found.ref).stored.body if found.stored is None else found.stored.body

@@ -53,7 +53,7 @@ def test_an_opaque_alpha_channel_is_no_transparency(alpha: Image.Image, format_:
     policy = Policy(allow_unsigned=True)
     resolver = RequestResolver(RECIPE, policy, MetadataCache(stored, renderer.read_metadata), lambda: 0.0)
     request = HttpRequest("GET", "a.png", "w=30&fm=auto", {"accept": "image/*"})
-    body = Delivery(resolver, stored, policy, "").serve(request, renderer.render).stored
+    body = Delivery(resolver, stored, "").serve(request, renderer.render).stored
     assert body is not None
     assert Image.open(io.BytesIO(body.body)).format == format_
 

@@ -8,9 +8,13 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 
+from image_processor.delivery.url.parser import parse_url
+from image_processor.delivery.url.signing import Keyring, signature_query
+from support.plain_http import NO_CERTIFICATES
 from support.served import Served
 from support.waiting import wait_for
 
@@ -24,9 +28,17 @@ presets = ["small"]
 """
 
 
+KEYS = {"a": "first-secret-of-the-server", "b": "second-secret-of-the-server"}
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Served]:
-    settings = {"IMAGE_PROCESSOR_SERVER_PROCESSES": "2", "IMAGE_PROCESSOR_WORKERS": "1"}
+    (tmp_path / "keys.toml").write_text(f'signing_keys = ["unused:{"x" * 16}"]\n')
+    settings = {
+        "IMAGE_PROCESSOR_CONFIG": "keys.toml",
+        "IMAGE_PROCESSOR_SERVER_PROCESSES": "2",
+        "IMAGE_PROCESSOR_WORKERS": "1",
+    }
     server = Served(tmp_path, RECIPE.format(width=32), settings)
     server.start()
     yield server
@@ -65,3 +77,34 @@ def test_a_changed_recipe_is_applied_to_new_and_to_stored_originals(server: Serv
     wait_for(lambda: renditions(tmp_path) == {"w=8,fm=jpeg.jpg"}, "the rendition after SIGHUP")
     assert set(pids) <= set(processes(server))
     assert server.stop() == 0
+
+
+def status(server: Served, kid: str, secret: str) -> int:
+    """The status of a URL signed with this key, over a connection that a hit server may answer."""
+    keys = Keyring({kid: secret.encode()})
+    query = f"w=20&fm=jpeg&{signature_query(keys.sign(parse_url('a.png', 'w=20&fm=jpeg')))}"
+    with httpx.Client(base_url=server.address, verify=NO_CERTIFICATES) as client:
+        return client.get(f"/renditions/a.png?{query}").status_code
+
+
+def test_signing_keys_are_rotated_while_the_server_runs(server: Served, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48), "red").save(tmp_path / "data" / "uploads" / "a.png")
+    wait_for(lambda: renditions(tmp_path), "the rendition")
+    first, second = ("a", KEYS["a"]), ("b", KEYS["b"])
+    assert [status(server, *key) for key in (first, second)] == [403, 403]
+
+    file = tmp_path / "keys.toml"
+    file.write_text(f'signing_keys = ["b:{KEYS["b"]}"]\n')
+    wait_for(lambda: status(server, *second) == 200, "the new key")
+    for _ in range(3):
+        assert [status(server, *key) for key in (first, second)] == [403, 200]
+
+    file.write_text('signing_keys = ["short"]\n')
+    wait_for(lambda: server.get("/health")["status"] == "degraded", "the error")
+    assert "signing_keys in keys.toml" in server.get("/health")["detail"]
+    assert status(server, *second) == 200
+
+    file.write_text("")
+    wait_for(lambda: status(server, *second) == 403, "no key")
+    assert server.get("/health")["status"] == "ok"
+    assert KEYS["b"] not in (tmp_path / "log").read_text()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from image_processor.config.settings import Settings, SettingSource
 from image_processor.config.settings_file import load_settings
 from image_processor.domain.errors import InvalidSettings
 from image_processor.standalone.live_settings import LiveSettings
@@ -46,11 +47,30 @@ def test_the_log_changes_at_once(live: LiveSettings) -> None:
 def test_what_needs_a_restart_is_named_once_and_without_secrets(
     live: LiveSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write('port = 2\nsigning_keys = "a:another-secret-of-it"\n')
+    write(
+        'port = 2\nsigning_keys = "a:a-secret-of-the-server"\ndialects = "thumbor"\nthumbor_key = "new-key"\n'
+    )
     for _ in range(2):
         assert live.reload() == frozenset()
-    text = "start the server again to apply IMAGE_PROCESSOR_PORT, IMAGE_PROCESSOR_SIGNING_KEYS"
-    assert [record.getMessage() for record in caplog.records] == [text]
+    names = "IMAGE_PROCESSOR_DIALECTS, IMAGE_PROCESSOR_PORT, IMAGE_PROCESSOR_THUMBOR_KEY"
+    assert [record.getMessage() for record in caplog.records] == [f"start the server again to apply {names}"]
+    assert live.current.port == 1
+
+
+def test_settings_of_urls_are_told_as_soon_as_they_change(live: LiveSettings) -> None:
+    told: list[Settings] = []
+    live.follow_urls(told.append)
+    write('port = 2\nsigning_keys = "b:another-secret-of-it"\nsizes = [320]\n')
+    assert live.reload() == {"SIGNING_KEYS", "SIZES"}
+    (settings,) = told
+    assert settings is live.current
+    assert (settings.sizes, settings.port) == ((320,), 1)
+    assert settings.signing_keys == (("b", "another-secret-of-it"),)
+    assert settings.origins["IMAGE_PROCESSOR_SIZES"] is SettingSource.FILE
+    write('log_level = "info"\nport = 1\n')
+    assert live.reload() == {"SIGNING_KEYS", "SIZES"}
+    assert live.current.signing_keys == ()
+    assert "IMAGE_PROCESSOR_SIZES" not in live.current.origins
 
 
 def test_invalid_settings_leave_the_previous_ones_in_force(

@@ -144,8 +144,13 @@ class StandaloneContext(AppContext, Protocol):
         ...
 
     @property
-    def settings_error(self) -> Callable[[], InvalidSettings | None]:
-        """Why changed settings cannot be used; None if they can."""
+    def settings_in_force(self) -> Settings:
+        """The settings with what was applied since the start."""
+        ...
+
+    @property
+    def settings_error(self) -> InvalidSettings | None:
+        """Why changed settings are not in force; None if they are."""
         ...
 
     def reload_recipe(self) -> bool:

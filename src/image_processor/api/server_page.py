@@ -111,6 +111,6 @@ def get_settings(context: StandaloneContextOf) -> SettingsModel:
     return SettingsModel(
         settings=[
             SettingModel(name=item.name, meaning=item.meaning, value=item.value, source=item.source)
-            for item in sources(context.settings)
+            for item in sources(context.settings_in_force)
         ]
     )

@@ -132,7 +132,7 @@ def get_health(request: Request, context: StandaloneContextOf, response: Respons
     if status == "degraded":
         response.status_code = 503
     invalid = context.recipe_error
-    changed = invalid or context.settings_error()
+    changed = invalid or context.settings_error
     if changed is not None and status != "degraded":
         what = "recipe is" if invalid else "settings are"
         trouble, status = f"the previous {what} in force: {changed}", "degraded"

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
@@ -43,6 +44,17 @@ def build_policy(settings: Settings) -> Policy:
         dialects=build_dialects(settings),
         dialect_auto=settings.dialect_auto,
         renditions_per_original=settings.renditions_per_original,
+    )
+
+
+def update_policy(policy: Policy, settings: Settings) -> Policy:
+    """``policy`` with what may change while it is in force: `live_settings.URL_SETTINGS`."""
+    return replace(
+        policy,
+        keyring=build_keyring(settings),
+        sizes=frozenset(settings.sizes),
+        hints=settings.hints,
+        fallback=settings.fallback,
     )
 
 
@@ -98,7 +110,7 @@ def build_delivery(
     """
     policy = build_policy(settings)
     resolver = RequestResolver(recipe, policy, metadata_of, time.time)
-    return Delivery(resolver, repository, policy, settings.cache_control, base_url)
+    return Delivery(resolver, repository, settings.cache_control, base_url)
 
 
 class ReadPath(Struct, frozen=True):

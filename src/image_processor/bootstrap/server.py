@@ -21,6 +21,7 @@ from image_processor.config.settings import Settings
 from image_processor.standalone.live_settings import LiveSettings
 from image_processor.standalone.reload_watcher import Hangup, ReloadWatcher
 
+from .delivery import update_policy
 from .standalone import StandaloneContext, open_server_context
 
 
@@ -38,22 +39,25 @@ def open_server(
     files = [str(file) for file in (settings.config, settings.recipe) if file is not None]
     live = LiveSettings(settings, load)
     with open_server_context(settings) as opened:
-        context = replace(opened, settings_error=lambda: live.error)
+        context = replace(opened, live_settings=live)
         watcher = ReloadWatcher((live.reload, context.reload_recipe), lambda: files, hangup.is_pending)
         watcher.start()
         try:
-            yield partial(serve, context)
+            yield partial(serve, context, live=live)
         finally:
             watcher.stop()
 
 
-def serve(context: StandaloneContext, listener: socket.socket) -> None:
+def serve(context: StandaloneContext, listener: socket.socket, live: LiveSettings) -> None:
     """Answer requests until SIGINT or SIGTERM. A second signal, while workers finish, ends at once."""
     application = standalone_app(context)
     hits: HitCache | None = application.state.hits
     hit_servers = build_hit_servers(context, hits)
     server = Server(application, context.settings, hit_servers)
-    context.live_recipe.follow(lambda _: forget_hits(context, hits, hit_servers))
+    resolver = context.delivery.resolver
+    live.follow_urls(lambda settings: resolver.use_policy(update_policy(resolver.policy, settings)))
+    for follow in (context.live_recipe.follow, live.follow_urls):
+        follow(lambda _: forget_hits(context, hits, hit_servers))
     # When uvicorn has stopped it raises the signal again. By default that would end the process before the
     # workers can finish.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -64,7 +68,7 @@ def serve(context: StandaloneContext, listener: socket.socket) -> None:
 
 
 def forget_hits(context: StandaloneContext, hits: HitCache | None, hit_servers: HitServers | None) -> None:
-    """Decide every URL again: another recipe is in force."""
+    """Decide every URL again: another recipe or policy is in force."""
     number = context.delivery.resolver.recipe_number
     for part in (hits, hit_servers):
         if part is not None:

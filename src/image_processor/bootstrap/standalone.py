@@ -34,6 +34,7 @@ from image_processor.standalone.activity import Activity
 from image_processor.standalone.data_dir_lock import DataDirLock
 from image_processor.standalone.disk_space import DiskSpace, DiskState, DiskStatus
 from image_processor.standalone.live_recipe import LiveRecipe
+from image_processor.standalone.live_settings import LiveSettings
 from image_processor.standalone.logs import log_outcome
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileLoop, ReconcileReport
@@ -97,7 +98,7 @@ class StandaloneContext(Struct, frozen=True):
     local_stores: LocalStores | None = None
     data_trouble: Callable[[], str | None] = lambda: None
     disk_state: Callable[[], DiskState] = lambda: DiskState(DiskStatus.OK, 0)
-    settings_error: Callable[[], InvalidSettings | None] = lambda: None
+    live_settings: LiveSettings | None = None
     reconcile_report: Callable[[], ReconcileReport] = ReconcileReport
     activity: Activity = field(default_factory=Activity)
     metrics: Metrics = field(default_factory=build_metrics)
@@ -118,6 +119,16 @@ class StandaloneContext(Struct, frozen=True):
         Raises InvalidRecipe, and then the earlier one stays in force, see `LiveRecipe.reload`.
         """
         return self.live_recipe.reload(lambda: load_recipe(self.settings.recipe))
+
+    @property
+    def settings_in_force(self) -> Settings:
+        """The settings with what was applied since the start."""
+        return self.live_settings.current if self.live_settings else self.settings
+
+    @property
+    def settings_error(self) -> InvalidSettings | None:
+        """Why changed settings are not in force; None if they are."""
+        return self.live_settings.error if self.live_settings else None
 
     @property
     def recipe_error(self) -> InvalidRecipe | None:

@@ -97,10 +97,14 @@ class Delivery(Struct, frozen=True):
 
     resolver: RequestResolver
     repository: RenditionRepository
-    policy: Policy
     cache_control: str
     base_url: str | None = None
     clock: Clock = time.time
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.resolver.policy
 
     def serve(self, request: HttpRequest, render: Render) -> Lookup:
         """Find the rendition that ``request`` asks for, or render it with ``render``; if neither is

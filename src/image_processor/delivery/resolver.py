@@ -74,9 +74,9 @@ class RenditionRef(Struct, frozen=True):
 class RequestResolver:
     """Resolves requests to renditions. Thread-safe.
 
-    ``recipe_number`` counts the recipes that `use` has put in force. ``metadata_of`` returns the metadata of
-    the original with a key and may have to read it. It is called only for requests that are allowed or may
-    turn out to be a public preset.
+    ``recipe_number`` counts the recipes and policies that were put in force. ``metadata_of`` returns the
+    metadata of the original with a key and may have to read it. It is called only for requests that are
+    allowed or may turn out to be a public preset.
     """
 
     def __init__(
@@ -87,6 +87,16 @@ class RequestResolver:
         self._clock = clock
         self._rules = _CachedRules(recipe)
         self.recipe_number = 0
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self._policy
+
+    def use_policy(self, policy: Policy) -> None:
+        """Resolve requests by another policy from now on."""
+        self._policy = policy
+        self.recipe_number += 1
 
     def use(self, recipe: Recipe) -> None:
         """Resolve requests by another recipe from now on."""
