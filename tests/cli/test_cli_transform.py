@@ -6,11 +6,17 @@ import io
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from pictures_for_cli import draw
 from PIL import Image
+
+from image_processor.bootstrap.commands import Commands
+from image_processor.cli.transform_file import Call, read_call
+from image_processor.domain.models import ImageMetadata, Rendered, RenderedImage, Timings
+from image_processor.domain.transformation import parse
 
 
 def test_a_file_is_transformed(run):
@@ -98,11 +104,15 @@ def test_a_truncated_file_is_reported_where_it_is_allowed(run, monkeypatch):
     assert "cut.jpg is truncated; the missing part was filled" in err
 
 
-def test_an_animation_that_becomes_a_still_is_reported(run):
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
-    frames[0].save("moving.avif", save_all=True, append_images=frames[1:])
+def test_an_animation_that_becomes_a_still_is_reported(run, monkeypatch):
+    """As where the optional package that reads all frames is missing."""
+    draw("moving.avif")
+    original = ImageMetadata(8, 8, "avif", 1, False, 9, "", file_frames=3)
+    image = RenderedImage(parse("w=4"), b"image", ImageMetadata(4, 4, "jpeg", 1, False, 5, ""))
+    rendered = Rendered(original, None, (image,), (), Timings(0, 0, 0))
+    monkeypatch.setattr(Commands, "open_renderer", lambda *_: nullcontext(lambda *_, **__: rendered))
     status, _, err = run("transform", "moving.avif", "w=4", "--out", "made.jpg")
-    assert status == 0
+    assert (status, Path("made.jpg").read_bytes()) == (0, b"image")
     assert "moving.avif has 3 frames, of which only a still can be read" in err
 
 
@@ -138,3 +148,51 @@ def test_a_long_name_of_the_format_counts_as_the_format(run):
     draw("cat.jpg")
     status, _, err = run("transform", "cat.jpg", "w=20,format=png", "--out", "made.webp")
     assert (status, "expected a name that ends in .png for --out" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["cat.jpg", "w=9", "-o", "x.png"], Call("cat.jpg", "w=9", "x.png")),
+        (["--out", "-", "-q", "-", "w=9"], Call("-", "w=9", "-", quiet=True)),
+        (["cat.jpg", "", "--quiet", "-o", "x.png"], Call("cat.jpg", "", "x.png", quiet=True)),
+        (["cat.jpg", "w=9"], None),
+        (["cat.jpg", "-o", "x.png"], None),
+        (["cat.jpg", "w=9", "more", "-o", "x.png"], None),
+        (["cat.jpg", "w=9", "-o"], None),
+        (["cat.jpg", "w=9", "-o", "x.png", "-o", "y.png"], None),
+        (["cat.jpg", "w=9", "-o", "--quiet"], None),
+        (["cat.jpg", "w=9", "--out=x.png"], None),
+        (["cat.jpg", "w=9", "-qo", "x.png"], None),
+        (["cat.jpg", "w=9", "-o", "x.png", "--overlays", "."], None),
+        (["--", "cat.jpg", "w=9", "-o", "x.png"], None),
+        (["cat.jpg", "w=9", "-o", "x.png", "--help"], None),
+        ([], None),
+    ],
+)
+def test_the_most_frequent_form_is_read_without_typer(arguments, expected):
+    assert read_call(arguments) == expected
+
+
+def test_a_photograph_is_transformed_without_typer(tmp_path):
+    draw(tmp_path / "cat.jpg")
+    program = (
+        "import sys\n"
+        "from image_processor.__main__ import main\n"
+        "try:\n    main()\n"
+        "finally:\n    print(*sys.modules, file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", program, "transform", "cat.jpg", "w=9", "-o", "small.jpg"]
+    ended = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    modules = ended.stderr.decode().split()
+    assert "image_processor.cli.transform_file" in modules
+    assert not {"typer", "pydantic", "rich"} & set(modules)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["w=9", "--out", "x.png"], ["w=0", "--out", "x.png"], ["w=9", "--out", "/"]]
+)
+def test_both_forms_do_and_say_the_same(run, arguments):
+    draw("cat.jpg")
+    text, _, out = arguments
+    assert run("transform", "cat.jpg", *arguments) == run("transform", "cat.jpg", text, f"--out={out}")

@@ -6,6 +6,7 @@ An error becomes one line on standard error and an exit status of `output`.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from image_processor.domain.errors import ImageProcessorError, Invalid
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _RENDERING = {"process", "transform"}
 """The commands that need an isolated child in any case."""
 _HELP = {"-h", "--help"}
+_INTERRUPTED = 130
 
 
 def main(context: CommandContext) -> None:
@@ -25,6 +27,12 @@ def main(context: CommandContext) -> None:
     try:
         if _RENDERING & {*sys.argv[1:2]} and not _HELP & {*sys.argv}:
             context.start_renderer()
+        if sys.argv[1:2] == ["transform"]:
+            from .transform_file import read_call, transform_file  # noqa: PLC0415 - for this command only
+
+            if call := read_call(sys.argv[2:]):
+                transform_file(context, Path(call.file), call.text, call.out, quiet=call.quiet)
+                sys.exit()
         from .commands import app  # noqa: PLC0415 - a missing library is reported like any error
 
         app(obj=context)
@@ -36,6 +44,8 @@ def main(context: CommandContext) -> None:
         for line in error.problems if isinstance(error, Invalid) else (error,):
             sys.stderr.write(f"error: {line}\n")
         sys.exit(exit_status(error))
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
     except OSError as error:
         # Standard output is closed, or the disk of --out is full.
         sys.stderr.write(f"error: {error}\n")
