@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from serving import Site, serving
 from test_accessibility import axe, violations
 from test_library import png
@@ -15,6 +18,7 @@ from image_processor.config.tokens import Scope, create_token
 
 MADE = {scope: create_token(scope, f"{scope}s") for scope in Scope}
 TEXTS = {scope: text for scope, (text, _) in MADE.items()}
+BELOW = "/tools/images"
 __all__ = ["axe"]
 
 
@@ -89,3 +93,53 @@ def test_signing_out_in_one_window_ends_the_others(page: Page, site: Site) -> No
     site.put("secret.png", png())  # ends the stream of the page's events
     expect(page.get_by_label("Token")).to_be_visible()
     assert "secret" not in page.content()
+
+
+class StrippingProxy(ThreadingHTTPServer):
+    """A proxy that passes what is below BELOW on, and keeps the name under which it was asked."""
+
+    target: Site
+
+
+class ProxyHandler(BaseHTTPRequestHandler):
+    server: StrippingProxy
+
+    def do_GET(self) -> None:
+        if not self.path.startswith(BELOW):
+            self.send_error(404)
+            return
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        url = self.server.target.url + self.path.removeprefix(BELOW)
+        with httpx.stream(
+            self.command, url, headers=dict(self.headers), content=body, timeout=None
+        ) as answer:
+            self.send_response(answer.status_code)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            for chunk in answer.iter_raw():
+                self.wfile.write(chunk)
+                self.wfile.flush()
+
+    do_POST = do_DELETE = do_GET  # noqa: N815 - the names that http.server calls
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_the_cookie_is_for_the_path_of_the_page_alone(browser: Browser, site: Site) -> None:
+    with StrippingProxy(("127.0.0.1", 0), ProxyHandler) as proxy:
+        proxy.target = site
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{proxy.server_port}"
+        page = browser.new_page()
+        page.goto(f"{address}{BELOW}/")
+        sign_in(page, Scope.READ)
+        (cookie,) = page.context.cookies()
+        assert cookie["path"] == BELOW
+        expect(page.locator("#empty")).to_be_visible()  # so the listing was allowed
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_label("Token")).to_be_visible()
+        assert page.context.cookies() == []
+        page.context.close()
+        proxy.shutdown()
