@@ -12,6 +12,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from image_processor.config.tokens import Scope, create_token
 from image_processor.delivery.url.parser import parse_url
 from image_processor.delivery.url.signing import Keyring, signature_query
 from support.plain_http import NO_CERTIFICATES
@@ -108,3 +109,26 @@ def test_signing_keys_are_rotated_while_the_server_runs(server: Served, tmp_path
     wait_for(lambda: status(server, *second) == 403, "no key")
     assert server.get("/health")["status"] == "ok"
     assert KEYS["b"] not in (tmp_path / "log").read_text()
+
+
+def test_a_token_is_taken_back_from_a_running_server(tmp_path: Path) -> None:
+    (old, old_line), (new, new_line) = create_token(Scope.READ, "old"), create_token(Scope.READ, "new")
+    file = tmp_path / "tokens.txt"
+    file.write_text(f"{old_line}\n")
+    server = Served(tmp_path, RECIPE.format(width=8), {"IMAGE_PROCESSOR_TOKENS_FILE": str(file)})
+    server.start()
+
+    def listed(token: str) -> int:
+        headers = {"authorization": f"Bearer {token}"}
+        return httpx.get(
+            f"{server.address}/images", headers=headers, timeout=60, verify=NO_CERTIFICATES
+        ).status_code
+
+    try:
+        assert (listed(old), listed(new)) == (200, 401)
+        file.write_text(f"{new_line}\n")
+        os.kill(server.process.pid, signal.SIGHUP)
+        wait_for(lambda: listed(new) == 200, "the new token")
+        assert listed(old) == 401
+    finally:
+        server.close()

@@ -73,6 +73,18 @@ def test_settings_of_urls_are_told_as_soon_as_they_change(live: LiveSettings) ->
     assert "IMAGE_PROCESSOR_SIZES" not in live.current.origins
 
 
+def test_tokens_are_replaced_but_never_all_taken_away(live: LiveSettings) -> None:
+    base = 'log_level = "info"\nport = 1\nsigning_keys = "a:a-secret-of-the-server"\n'
+    one, two = f"read:one:{'a' * 64}", f"write:two:{'b' * 64}"
+    for tokens in ([one], [one, two], [two]):
+        write(f"{base}tokens = {tokens}\n")
+        assert live.reload() == {"TOKENS"}
+        assert list(map(str, live.current.all_tokens)) == tokens
+    write(base)
+    assert live.reload() == frozenset()
+    assert list(map(str, live.current.all_tokens)) == [two]  # a restart looks at the address first
+
+
 def test_invalid_settings_leave_the_previous_ones_in_force(
     live: LiveSettings, caplog: pytest.LogCaptureFixture
 ) -> None:

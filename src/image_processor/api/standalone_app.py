@@ -207,7 +207,7 @@ def standalone_app(context: StandaloneContext) -> FastAPI:
     if context.delivery.policy.dialects:
         renditions.mount_catch_all(application)
     application.state.upload_forms = UploadForms()
-    application.state.gate = gate = Gate.of(lambda: context.settings.all_tokens)
+    application.state.gate = gate = Gate.of(lambda: context.settings_in_force.all_tokens)
     access.describe(application, is_required=bool(gate.tokens()))
     application.add_middleware(BodyTimeoutMiddleware)
     application.add_middleware(AccessGuard, gate=gate, routes=RouteAccess(application.routes))

@@ -14,8 +14,9 @@ from .logs import configure_logs
 
 LOG_SETTINGS = frozenset({"LOG_FORMAT", "LOG_LEVEL"})
 URL_SETTINGS = frozenset({"SIGNING_KEYS", "SIZES", "HINTS", "FALLBACK"})
+TOKEN_SETTINGS = frozenset({"TOKENS", "TOKENS_FILE"})
 
-RELOADABLE = LOG_SETTINGS | URL_SETTINGS
+RELOADABLE = LOG_SETTINGS | URL_SETTINGS | TOKEN_SETTINGS
 """The settings that a running server applies. The recipe's file has its own way, see `live_recipe`."""
 
 _log = logging.getLogger(__name__)
@@ -56,9 +57,11 @@ class LiveSettings:
             raise
         self._error = None
         changed = _changes(self._current, loaded)
-        self._apply(loaded, changed & RELOADABLE)
-        self._tell_of_restart(changed - RELOADABLE)
-        return changed & RELOADABLE
+        # Without any token the server would be open: only a start, which looks at its address, may do that.
+        reloadable = RELOADABLE if loaded.all_tokens else RELOADABLE - TOKEN_SETTINGS
+        self._apply(loaded, changed & reloadable)
+        self._tell_of_restart(changed - reloadable)
+        return changed & reloadable
 
     def _apply(self, loaded: Settings, names: frozenset[str]) -> None:
         if not names:
