@@ -15,6 +15,7 @@ TEMPLATE_LINTED := .venv-template/.linted-$(shell cat $(LINTED_FILES) | cksum | 
 STRESS := .venv-stress/.done-$(shell cksum < requirements/stress.txt | cut -d' ' -f1)
 MUTATION := .venv-mutation/.done-$(shell cksum < requirements/mutation.txt | cut -d' ' -f1)
 SAM    := .venv-sam/.done-$(shell cksum < requirements/sam.txt | cut -d' ' -f1)
+SITE   := .venv-site/.done-$(shell cksum < requirements/site.txt | cut -d' ' -f1)
 BENCH  := .venv-bench/.done-$(shell cksum < requirements/bench.txt | cut -d' ' -f1)
 PYTEST_ARGS ?=
 # Tests that look at much more where STRESS is set.
@@ -31,7 +32,7 @@ ELSEWHERE := tests/aws tests/deployment tests/browser
 FAST := tests/domain tests/config tests/ingest tests/delivery tests/test_*.py --deselect tests/delivery/test_altered_urls.py
 
 .DEFAULT_GOAL := help
-.PHONY: screenshots help run venv check test coverage lint style format types unit bench stress mutation docs gallery edge studio lock package release sbom audit sam clean
+.PHONY: screenshots help run venv check test coverage lint style format types unit bench stress mutation docs gallery edge site studio lock package release sbom audit sam clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,7 +59,7 @@ style: $(DEV) ## style, types, import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: $(DEV) $(AWS) $(TEMPLATE) $(SAM) ## the tests alone; PYTEST_ARGS="-k name" narrows them
+unit: $(DEV) $(AWS) $(TEMPLATE) $(SAM) $(SITE) ## the tests alone; PYTEST_ARGS="-k name" narrows them
 ifeq ($(PYTEST_ARGS),)
 	$(BIN)/python -m pytest -n $(TEST_WORKERS)
 else
@@ -101,6 +102,10 @@ edge: $(RUN) deployment/edge/node_modules/.package-lock.json ## generate the Clo
 deployment/edge/node_modules/.package-lock.json: deployment/edge/package-lock.json
 	npm ci --prefix deployment/edge --no-audit --no-fund
 
+site: $(SITE) ## the documentation as a site in build/site/html; a broken link is an error
+	$(BIN)/python website/stage.py
+	cd build/site && ../../.venv-site/bin/zensical build --strict --clean
+
 studio: $(RUN) studio/node_modules/.package-lock.json ## build the web page in src/image_processor/web from studio/
 	$(BIN)/python studio/generate.py
 
@@ -129,7 +134,7 @@ lock: ## pin the requirements anew (needs uv on the PATH)
 	sh requirements/lock.sh
 
 clean: ## remove what the tasks made, but not ./data
-	rm -rf $(VENV) .venv-aws .venv-template .venv-stress .venv-mutation .venv-sam .venv-bench build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-aws .venv-template .venv-stress .venv-mutation .venv-sam .venv-site .venv-bench build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"expected Python 3.11 or newer for PYTHON, got {v.major}.{v.minor}: try make PYTHON=python3.12") if v < (3, 11) else None'
@@ -158,7 +163,7 @@ $(AWS): | $(VENV)/bin/python
 
 # Without dependencies: the pins are complete, and pip does not see that a pin with extras is the
 # same package as one without (boto3-stubs).
-$(TEMPLATE) $(STRESS) $(MUTATION) $(SAM) $(BENCH): | $(VENV)/bin/python
+$(TEMPLATE) $(STRESS) $(MUTATION) $(SAM) $(SITE) $(BENCH): | $(VENV)/bin/python
 	rm -rf $(@D)
 	$(BIN)/python -m venv $(@D)
 	$(@D)/bin/pip --disable-pip-version-check install --quiet --no-deps --require-hashes \

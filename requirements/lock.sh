@@ -33,4 +33,5 @@ pin --python-version 3.11 --python-platform linux requirements/stress.in --outpu
 lock requirements/template.in --output-file requirements/template.txt
 lock requirements/mutation.in -c requirements/dev.txt --output-file requirements/mutation.txt
 lock requirements/sam.in --output-file requirements/sam.txt
+lock requirements/site.in --output-file requirements/site.txt
 lock requirements/bench.in --output-file requirements/bench.txt

@@ -1,0 +1,92 @@
+"""Copies the repository's pages to where the site is built from, with links that hold there.
+
+The pages are written to be read in the repository, too. A link to another page becomes one within the site; a
+link to any other file, such as an example, leads to the repository.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+BUILD = ROOT / "build" / "site"
+CONFIG = "zensical.toml"
+REPOSITORY = "https://github.com/OWNER/image-processor"
+"""OWNER stands for the owner of the repository, as in pyproject.toml."""
+
+PAGES_OF_ROOT = {
+    "README.md": "index.md",
+    "docs/README.md": "documentation.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "RELEASING.md": "releasing.md",
+    "SECURITY.md": "security.md",
+}
+"""Pages that have another name in the site than in docs/."""
+
+PICTURES = frozenset({".svg", ".png", ".webp", ".json"})
+_LINK = re.compile(
+    r"(!?\[(?:[^\]\\]|\\.|\n)*?\]\()([^)\s#]*)((?:#[^)\s]*)?\))"  # [text](target#anchor)
+    r'|((?:src|srcset|href)=")([^"\s#]*)((?:#[^"\s]*)?")'  # in HTML
+)
+_BLOCK = re.compile(r"^ *(`{3,})[^\n]*\n.*?^ *\1[ \t]*$", re.MULTILINE | re.DOTALL)
+
+
+def files() -> Iterator[tuple[Path, Path]]:
+    """Each file of the site: where it is in the repository, and its path in the site."""
+    for name, page in PAGES_OF_ROOT.items():
+        yield ROOT / name, Path(page)
+    for file in sorted(DOCS.rglob("*")):
+        if file.suffix in PICTURES or (file.suffix == ".md" and file != DOCS / "README.md"):
+            yield file, file.relative_to(DOCS)
+
+
+def relink(text: str, source: Path, page: Path, pages: dict[Path, Path]) -> str:
+    """``text`` of ``source`` with the links that hold at ``page``.
+
+    ``pages`` are the files of the site by where they are in the repository. Blocks of code are left alone.
+    Raises ValueError for a link to no file.
+    """
+
+    def link(match: re.Match[str]) -> str:
+        start, target, end = match.groups()[:3] if match[1] else match.groups()[3:]
+        if not target or re.match(r"[a-z]+:", target):
+            return match[0]
+        file = Path(os.path.normpath(source.parent / target))
+        if not file.exists():
+            raise ValueError(f"{source.relative_to(ROOT)}: expected a file that exists, got {target}")
+        if file in pages:
+            return f"{start}{os.path.relpath(pages[file], page.parent)}{end}"
+        kind = "tree" if file.is_dir() else "blob"
+        return f"{start}{REPOSITORY}/{kind}/main/{file.relative_to(ROOT).as_posix()}{end}"
+
+    parts, position = [], 0
+    for block in _BLOCK.finditer(text):
+        parts += [_LINK.sub(link, text[position : block.start()]), block[0]]
+        position = block.end()
+    return "".join([*parts, _LINK.sub(link, text[position:])])
+
+
+def stage(into: Path) -> None:
+    """Write all files of the site into ``into``, which is emptied first."""
+    shutil.rmtree(into, ignore_errors=True)
+    pages = dict(files())
+    for source, page in pages.items():
+        target = into / page
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.suffix == ".md":
+            target.write_text(
+                relink(source.read_text(encoding="utf-8"), source, page, pages), encoding="utf-8"
+            )
+        else:
+            shutil.copyfile(source, target)
+
+
+if __name__ == "__main__":
+    stage(BUILD / "pages")
+    shutil.copyfile(Path(__file__).with_name(CONFIG), BUILD / CONFIG)
