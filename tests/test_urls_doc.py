@@ -15,7 +15,7 @@ from image_processor.delivery.policy import Policy
 from image_processor.delivery.url.parameter_names import ALIASES
 from image_processor.delivery.url.parser import parse_url
 from image_processor.delivery.url.signing import Keyring
-from image_processor.domain.errors import Forbidden, SignatureMissing
+from image_processor.domain.errors import Forbidden, NotWritable, SignatureMissing
 
 TEXT = (Path(__file__).parents[1] / "docs" / "urls.md").read_text(encoding="utf-8")
 KEY, SECRET = "photos/ä cat.jpg", "a-secret-of-16-signs"
@@ -60,7 +60,8 @@ def test_the_recipe_in_a_shell() -> None:
 
 
 def test_every_code_of_a_signature_is_told_with_its_status() -> None:
-    kinds = [SignatureMissing, *Forbidden.__subclasses__()]
+    # A recipe that may not be written is of no URL of renditions.
+    kinds = [SignatureMissing, *(kind for kind in Forbidden.__subclasses__() if kind is not NotWritable)]
     assert len(kinds) >= 5
     for kind in kinds:
         assert f"| {delivery_status(kind(''))} | `{kind.code}` |" in TEXT
