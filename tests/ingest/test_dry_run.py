@@ -23,7 +23,8 @@ presets = ["p"]
 
 
 def tried(ingest: IngestFixture, text: str, should_stop: Callable[[], bool] = lambda: False) -> DryRun:
-    return dry_run(replace(ingest.reconciler(), recipe=parse_recipe(text)), should_stop)
+    current = ingest.reconciler()
+    return dry_run(current, replace(current, recipe=parse_recipe(text)), should_stop)
 
 
 def library(count: int) -> IngestFixture:
@@ -49,6 +50,20 @@ def test_what_a_recipe_would_change_is_counted_and_nothing_changed() -> None:
     some = tried(ingest, recipe(10, "old/**"))
     assert (some.made_anew, some.removed, some.examples[0]) == (0, 3, "new/0.jpg")
     assert ingest.processed.bodies() == before
+
+
+def test_originals_that_no_rule_matched_so_far_are_counted_and_refused_ones_are_not() -> None:
+    ingest = library(3)
+    for key, body in (("bad.jpg", b"bad"), ("zebra.jpg", b"bad")):
+        ingest.put(key, body)
+        ingest.processor().process(Upload(BUCKET, key, UploadKind.CREATED))
+    assert tried(ingest, recipe(11)).made_anew == 3
+    ingest.recipe = parse_recipe(recipe(10, "old/**"))
+    ingest.put("new/late.jpg", b"late")  # without a record
+    found = tried(ingest, recipe(10))
+    assert (found.made_anew, found.removed, found.examples) == (
+        3, 0, ("new/0.jpg", "new/2.jpg", "new/late.jpg")
+    )  # fmt: skip
 
 
 def test_a_dry_run_that_takes_too_long_ends_after_a_page() -> None:

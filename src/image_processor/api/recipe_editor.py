@@ -138,7 +138,8 @@ def plan_recipe_text(body: RecipeTextRequest, context: StandaloneContextOf) -> D
         raise Overloaded("expected one dry run at a time, got more")
     try:
         end = time.monotonic() + DRY_RUN_SECONDS
-        found = dry_run(context.reconciler_for(checked.recipe), lambda: time.monotonic() > end)
+        current, wanted = map(context.reconciler_for, (context.recipe, checked.recipe))
+        found = dry_run(current, wanted, lambda: time.monotonic() > end)
     finally:
         _planning.release()
     each = context.activity.seconds_per_rendition()
