@@ -38,8 +38,12 @@ def test_one_child_is_started_before_the_options_are_read(run, children, command
     assert len(children) == 2
 
 
-@pytest.mark.parametrize("command", [("transform", "--help"), ("process", "-h"), ("sign", "--help")])
-def test_help_starts_no_child(run, children, command):
+@pytest.mark.parametrize(
+    "command", [("transform", "--help"), ("process", "-h"), ("sign", "--help"), (*PROCESS, "--dry-run")]
+)
+def test_what_renders_nothing_starts_no_child(run, children, command):
+    draw("cat.jpg")
+    Path("r.toml").write_text(RECIPE)
     assert run(*command)[0] == 0
     assert children == []
 

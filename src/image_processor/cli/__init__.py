@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 _RENDERING = {"process", "transform"}
 """The commands that need an isolated child in any case."""
-_HELP = {"-h", "--help"}
+_RENDERING_NOTHING = {"-h", "--help", "-n", "--dry-run"}
 _INTERRUPTED = 130
 
 
 def main(context: CommandContext) -> None:
     """Run the command that the program's arguments name, and exit with its status."""
     try:
-        if _RENDERING & {*sys.argv[1:2]} and not _HELP & {*sys.argv}:
+        if _RENDERING & {*sys.argv[1:2]} and not _RENDERING_NOTHING & {*sys.argv}:
             context.start_renderer()
         if sys.argv[1:2] == ["transform"]:
             from .transform_file import read_call, transform_file  # noqa: PLC0415 - for this command only
