@@ -24,7 +24,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from . import cold_start, command_line, engine, memory, records, sweep, uploads
+from . import cold_start, command_line, engine, memory, records, studio, sweep, uploads
 from .delivery import comparison as delivery
 from .table import HEADING, Row, missing
 
@@ -40,6 +40,7 @@ PARTS: Mapping[str, Callable[[], Sequence[Row]]] = MappingProxyType(
         "command-line": command_line.rows,
         "records": records.rows,
         "sweep": sweep.rows,
+        "studio": studio.rows,
         "cold-starts": cold_start.rows,
         **{name: partial(delivery.print_rows, [name]) for name in _READ_PATH},
     }
