@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 import write_event_schema
+import write_reference
 from PIL import Image
 
 from image_processor.config.settings import ALL_SETTINGS, dialect_settings
@@ -36,6 +37,12 @@ def test_the_committed_schema_of_events_is_what_the_types_say() -> None:
     assert write_event_schema.OUTPUT.read_text(encoding="utf-8") == write_event_schema.text(), (
         "run `make docs`"
     )
+
+
+@pytest.mark.parametrize("page", write_reference.PAGES)
+def test_a_page_of_reference_is_what_the_tables_say(page: str) -> None:
+    committed = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    assert committed == write_reference.PAGES[page](), "run `make docs` and commit"
 
 
 def test_the_picture_is_one_well_formed_document_without_anything_from_outside(picture: ModuleType) -> None:

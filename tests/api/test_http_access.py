@@ -162,7 +162,7 @@ def test_a_health_check_needs_no_token_and_sees_the_status_alone(machine: Machin
 @pytest.mark.parametrize(
     "value",
     ["Bearer", "Bearer ", "Bearer imgp_wrong", "Basic dTpw", "Token x", "bearer\tx"]
-    + [f"Bearer {token}" for token in TOKENS],
+    + [pytest.param(f"Bearer {token}", id=f"the line of {token.scope}") for token in TOKENS],
 )
 def test_other_credentials_open_nothing(client: Client, value: str) -> None:
     assert client.get("/images", headers={"authorization": value}).status_code == 401
