@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import socket
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from pictures_for_cli import draw
 from test_cli_reconcile_aws import lambda_api, stack
 
+from image_processor.catalog.objects import ObjectCatalog
 from image_processor.config.tokens import Scope, create_token
 from image_processor.domain.errors import NotFound
+from image_processor.domain.models import ImageMetadata, Rendition, Status, Upload
 from support.served import RECIPE, Served
 
 __all__ = ["lambda_api", "stack"]
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TOKEN, LINE = create_token(Scope.WRITE, "test")
 
 
@@ -133,3 +138,36 @@ def test_a_stack_gets_the_files_in_its_bucket(run, stack, lambda_api):
     lambda_api.answer()
     status, _, err = run("delete", "new/cat.png", "--stack", "pictures")
     assert (status, "there is no original 'new/cat.png'" in err) == (2, True)
+
+
+def test_open_shows_the_largest_public_rendition_of_a_stack(run, stack, lambda_api):
+    stack.variables |= {
+        "IMAGE_PROCESSOR_TABLE": "objects://",
+        "IMAGE_PROCESSOR_PUBLIC_URL": "https://cdn.test",
+    }
+    catalog = ObjectCatalog(stack.processed)
+    lease = catalog.acquire(
+        Upload("my-uploads", "a/cat.jpg"), owner="test", now=NOW, duration=timedelta(minutes=1)
+    )
+    renditions = tuple(
+        Rendition(
+            f"a/cat.jpg/{mark}w={w},fm=jpeg.jpg",
+            f"w={w},fm=jpeg",
+            ImageMetadata(w, w, "jpeg", 1, False, 1, "ab" * 32),
+            "v",
+        )
+        for mark, w in (("", 8), ("", 16), ("~", 32))
+    )
+    record = replace(lease.record, status=Status.PROCESSED, renditions=renditions, updated_at=NOW)
+    catalog.complete(lease, record)
+    lambda_api.answer()
+    status, out, err = run("open", "a/cat.jpg", "--print", "--stack", "pictures")
+    assert (status, err) == (0, "")
+    assert out == f"https://cdn.test/a/cat.jpg/w=16,fm=jpeg.jpg?v={'ab' * 8}\n"
+    lambda_api.answer()
+    stack.variables.pop("IMAGE_PROCESSOR_PUBLIC_URL")
+    lambda_api.answer()
+    status, _, err = run("open", "a/cat.jpg", "--print", "--stack", "pictures")
+    assert (status, "an original with a public rendition, on a stack with a CDN" in err) == (2, True)
+    lambda_api.answer()
+    assert run("open", "none.jpg", "--stack", "pictures")[0] == 2

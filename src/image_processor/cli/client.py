@@ -18,8 +18,10 @@ from image_processor.domain.errors import ImageProcessorError, Invalid, NotFound
 from image_processor.domain.formats import sniff
 from image_processor.domain.keys import check_key, image_id
 from image_processor.domain.ports import Attributes
+from image_processor.domain.similarity import find_record
+from image_processor.renditions.urls import public_url
 
-from .aws_target import open_target
+from .aws_target import AwsTarget, open_target
 from .context import CommandContext, Library, command_context
 from .options import Json, Profile, Quiet, Region, StackName
 from .output import exit_status, printable
@@ -96,17 +98,38 @@ def delete_command(
 
 
 def open_command(
+    ctx: typer.Context,
     key: Annotated[str, typer.Argument(help="Key or id of an original.", metavar="KEY")],
     server: Server = None,
+    stack: StackName = None,
+    profile: Profile = None,
+    region: Region = None,
     only_print: Annotated[
         bool, typer.Option("--print", help="Print the address instead of opening a browser.")
     ] = False,
 ) -> None:
-    """Open the page of an original on a server in the browser."""
-    with _client(server) as client:
-        address = client.page_of(client.find(key))
+    """Open the page of an original on a server in the browser, or with --stack its largest rendition."""
+    _check_place(server, stack, profile, region)
+    if stack is not None:
+        address = _rendition_address(open_target(stack, profile, region), command_context(ctx), key)
+    else:
+        with _client(server) as client:
+            address = client.page_of(client.find(key))
     if only_print or not webbrowser.open(address):
         typer.echo(address)
+
+
+def _rendition_address(target: AwsTarget, context: CommandContext, key: str) -> str:
+    library = target.open_library(context)
+    record = find_record(library.stores.catalog, library.bucket, key)
+    urls = [
+        (rendition.metadata.width * rendition.metadata.height, url)
+        for rendition in record.renditions
+        if (url := public_url(rendition, target.settings.public_url))
+    ]
+    if not urls:
+        raise Invalid.one("KEY", "an original with a public rendition, on a stack with a CDN", repr(key))
+    return max(urls)[1]
 
 
 def _report_left_out(name: str) -> None:
@@ -130,15 +153,19 @@ def _for_each(keys: Sequence[str], act: Callable[[str], object]) -> None:
 def _open(
     context: CommandContext, server: str | None, stack: str | None, profile: str | None, region: str | None
 ) -> Iterator[_Originals]:
+    _check_place(server, stack, profile, region)
     if stack is None:
-        if profile or region:
-            raise Invalid.one("--stack", "a stack if there is --profile or --region", "none")
         with _client(server) as client:
             yield _OnServer(client)
         return
-    if server is not None:
-        raise Invalid.one("--server", "either --server or --stack", "both")
     yield _InBucket(open_target(stack, profile, region).open_library(context))
+
+
+def _check_place(server: str | None, stack: str | None, profile: str | None, region: str | None) -> None:
+    if stack is None and (profile or region):
+        raise Invalid.one("--stack", "a stack if there is --profile or --region", "none")
+    if stack is not None and server is not None:
+        raise Invalid.one("--server", "either --server or --stack", "both")
 
 
 def _client(server: str | None) -> ServerClient:

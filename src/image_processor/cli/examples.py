@@ -28,7 +28,7 @@ EXAMPLES = {
         "upload cat.jpg --stack image-processor",
     ),
     "delete": ("delete holiday/cat.jpg --server https://images.example",),
-    "open": ("open holiday/cat.jpg",),
+    "open": ("open holiday/cat.jpg", "open holiday/cat.jpg --stack image-processor"),
     "list": ("list --status refused", "list --prefix photos/ --json"),
     "show": ("show photos/cat.jpg",),
     "similar": ("similar photos/cat.jpg --distance 4",),
