@@ -125,7 +125,7 @@ def _command(name: str, command: Any) -> Iterator[str]:
     arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
     options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
     shown = "".join(f" {_placeholder(argument)}" for argument in arguments)
-    yield f"```sh\nimage-processor {name}{' [OPTIONS]' if options else ''}{shown}\n```\n"
+    yield f"```text\nimage-processor {name}{' [OPTIONS]' if options else ''}{shown}\n```\n"
     rows = [((argument.name or ""), argument.help) for argument in arguments]
     rows += [(", ".join((*option.opts, *option.secondary_opts)), option.help) for option in options]
     rows = [(names, text) for names, text in rows if names != "--help, -h"]
