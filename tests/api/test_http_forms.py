@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from image_processor.api.multipart import MAX_FIELD_BYTES, FormFile
+from image_processor.api.multipart import MAX_FIELD_BYTES, MAX_OUTSIDE_BYTES, FormFile
 from image_processor.api.upload_forms import VALIDITY_SECONDS, UploadForms
 from image_processor.config.tokens import Scope, create_token
 from image_processor.domain.errors import Invalid, SignatureExpired, SignatureMismatch
@@ -188,6 +188,22 @@ def test_a_form_reads_alike_however_it_is_cut(body: bytes, value: str, cuts: lis
 def test_a_cut_form_is_never_taken_for_a_whole_one(length: int) -> None:
     with pytest.raises(Invalid):
         read([WHOLE[:length]])
+
+
+@pytest.mark.parametrize(
+    ("first", "repeated"),
+    [
+        (b"", b"\r\n" * 2048),
+        (b"", b"--x\r\n\r\n\r\n" * 400),
+        (b"--x\r\n\r\n\r\n--x", b" " * 4096),
+        (part(b"a cat", "file", "cat.jpg"), b"--x\r\n\r\n\r\n" * 400),
+    ],
+)
+def test_a_form_does_not_go_on_beside_its_file(first: bytes, repeated: bytes) -> None:
+    """Who sends it may not have shown a token or a signature yet."""
+    pieces = [first, *[repeated] * (2 * MAX_OUTSIDE_BYTES // len(repeated))]
+    with pytest.raises(Invalid, match=f"at most {MAX_OUTSIDE_BYTES} bytes beside the file"):
+        read([piece for piece in pieces if piece])
 
 
 def test_curl_sends_a_form(machine: Machine, live: httpx.Client, tmp_path: Path) -> None:

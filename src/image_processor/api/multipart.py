@@ -23,6 +23,10 @@ MAX_FIELD_BYTES = 16 * 1024
 """The most bytes of all fields and headers of a form, its file apart. S3 allows 20 kB before the file."""
 
 
+MAX_OUTSIDE_BYTES = 64 * 1024
+"""The most bytes before and after the file, with what delimits parts: empty ones and blank lines cost time, too."""
+
+
 class Chunks(Protocol):
     """Parts of a body as they arrive."""
 
@@ -55,7 +59,7 @@ class FormFile:
         self._headers: dict[bytes, bytes] = {}
         self._field, self._value = "", b""
         self._in_file = self._is_complete = False
-        self._held = 0
+        self._held = self._outside = 0
         self._error: Invalid | None = None
         self._parser = MultipartParser(
             boundary,
@@ -90,6 +94,10 @@ class FormFile:
             self._parser.write(data)
         except FormParserError as error:
             raise Invalid.one("body", "a form as RFC 7578 has it", str(error)) from error
+        if not (self._in_file or self._chunks or self._is_complete):
+            self._outside += len(data)
+            if self._outside > MAX_OUTSIDE_BYTES:
+                self._fail(f"at most {MAX_OUTSIDE_BYTES} bytes beside the file", "more")
         if self._error:
             raise self._error
         if not data and not self._is_complete:
