@@ -15,6 +15,7 @@ from http_machine import Client, Machine
 from msgspec.structs import replace
 
 from image_processor.api.access import ACCESS, RouteAccess
+from image_processor.api.access_guard import client_address
 from image_processor.api.sessions import COOKIE, FAILURE_SECONDS, MAX_FAILURES, Sessions, WrongTokens
 from image_processor.config.tokens import Scope, create_token
 from image_processor.domain.keys import image_id
@@ -347,6 +348,13 @@ def test_no_token_is_read_after_too_many_wrong_ones(client: Client) -> None:
     wrong = client.get("/health", headers={"authorization": "Bearer imgp_wrong"})
     assert wrong.status_code == 429
     assert client.get("/images", headers=bearer(Scope.READ)).status_code == 200
+
+
+def test_a_client_cannot_spend_the_tries_of_another_through_a_proxy() -> None:
+    """Proxies such as HAProxy add a line of their own instead of extending the client's."""
+    lines = [(b"x-forwarded-for", b"192.0.2.1, 192.0.2.2"), (b"x-forwarded-for", b"198.51.100.7")]
+    assert client_address({"type": "http", "client": ("127.0.0.1", 1), "headers": lines}) == "198.51.100.7"
+    assert client_address({"type": "http", "client": ("8.8.8.8", 1), "headers": lines}) == "8.8.8.8"
 
 
 def test_wrong_tokens_are_counted_by_address_and_forgotten() -> None:

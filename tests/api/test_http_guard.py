@@ -116,6 +116,18 @@ def test_other_bodies_than_uploads_need_a_length(client: Client) -> None:
     assert (response.status_code, response.json()["code"]) == (411, "length-required")
 
 
+@pytest.mark.parametrize("path", ["/images/x/focus", "/nothing", "/uploads"])
+def test_only_uploads_are_exempt_from_the_limits_of_bodies(client: Client, path: str) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"{}"
+
+    json = {"content-type": "application/json"}
+    large = client.put(path, content=b" " * (MAX_BODY_BYTES + 1), headers=json)
+    assert (large.status_code, large.json()["code"]) == (413, "content-too-large")
+    endless = client.put(path, content=chunks(), headers=json)
+    assert (endless.status_code, endless.json()["code"]) == (411, "length-required")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "detail"),
     [
@@ -143,3 +155,13 @@ def test_an_error_in_the_middleware_is_a_problem_document_too(
     response = client.get("/health")
     assert (response.status_code, response.json()["code"]) == (500, "internal-server-error")
     assert response.headers["content-security-policy"] == POLICY
+
+
+def test_a_path_cannot_add_lines_to_the_log_of_an_error(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(OriginGuard, "_rejection", lambda *_: 1 / 0)
+    assert client.get("/a%0Aforged").status_code == 500
+    (message,) = [r.getMessage() for r in caplog.records if "unexpected error" in r.getMessage()]
+    assert "forged" in message
+    assert "\n" not in message

@@ -157,7 +157,8 @@ def client_address(scope: Scope) -> str:
     A client that lies about it is counted elsewhere, which does not help to guess 256 bits.
     """
     address: str = scope["client"][0] if scope.get("client") else ""
-    forwarded = Headers(scope=scope).get("x-forwarded-for", "").rpartition(",")[2].strip()
+    # A proxy may add a line of its own below those of the client.
+    forwarded = ",".join(Headers(scope=scope).getlist("x-forwarded-for")).rpartition(",")[2].strip()
     try:
         peer = ipaddress.ip_address(address)
         is_proxy = peer.is_loopback or peer.is_private

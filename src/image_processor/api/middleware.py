@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from image_processor.config.settings import Settings
+from image_processor.domain.redaction import printable
 
 from .multipart import is_form
 from .origin import SECURITY_HEADERS, HostNames
@@ -60,7 +61,7 @@ class SecurityHeadersMiddleware:
         except Exception:
             if started:  # the status is sent: all that is left is to close the connection
                 raise
-            _log.exception("unexpected error on %s %s", scope["method"], scope["path"])
+            _log.exception("unexpected error on %s %s", scope["method"], printable(scope["path"]))
             await of_status(500)(scope, receive, send_with_headers)
 
     def _rejection(self, scope: Scope) -> ASGIApp | None:  # noqa: ARG002 - for subclasses
@@ -114,9 +115,11 @@ class OriginGuard(SecurityHeadersMiddleware):
 
 def is_streamed(scope: Scope) -> bool:
     """Whether a route reads the body as it arrives, with limits of its own: uploads do."""
-    if scope["method"] != "POST":
-        return bool(scope["method"] == "PUT")
-    return scope["path"] == UPLOADS_PATH and is_form(Headers(scope=scope).get("content-type", ""))
+    method, path = scope["method"], scope["path"]
+    if method == "PUT":
+        return bool(path.startswith(f"{UPLOADS_PATH}/"))
+    is_upload = method == "POST" and path == UPLOADS_PATH
+    return is_upload and is_form(Headers(scope=scope).get("content-type", ""))
 
 
 class BodyTimeoutMiddleware:
