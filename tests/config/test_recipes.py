@@ -296,6 +296,28 @@ def as_toml(value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# first\na" + ".a" * 30_000 + " = 1",
+        "\n[a" + " . 'a'" * 60 + "]",
+        '\nb = {x = 1, "a"' + '."\\""' * 60 + " = 1}",
+    ],
+    ids=["key", "table", "inline"],
+)
+def test_keys_of_many_parts_are_refused_before_they_take_time(text: str) -> None:
+    with pytest.raises(InvalidRecipe) as error:
+        parse_recipe(text)
+    (problem,) = error.value.problems
+    assert (problem.line, problem.expected) == (2, "TOML with shorter, less nested keys")
+
+
+def test_names_with_many_dots_are_fine_in_values() -> None:
+    names = ",".join(f"{n}.jpg" for n in range(200))
+    text = f'[presets.a]\nwidth = 1\n[[rules]]\nmatch = "{{{names}}}"\npresets = ["a"]\n'
+    assert parse_recipe(text).presets_for("199.jpg") == ("a",)
+
+
 @pytest.mark.parametrize("value", ["[" * 9999, "9" * 5000], ids=["nested", "digits"])
 def test_a_value_that_tomllib_cannot_read_is_a_problem_of_the_file(value):
     """How tomllib says so depends on the version of Python."""

@@ -24,6 +24,9 @@ from .globs import matches
 from .presets import is_eager, is_public, read_preset
 from .toml_errors import ErrorCollector
 
+_DEEP_KEY = re.compile(r"""(?<![\w.-])(?:(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){50}""")
+"""Names with dots between them. The time that tomllib takes for such a key is quadratic in their number."""
+
 DEFAULT_RECIPE = """\
 # The built-in recipe: a smart thumbnail and four widths, each in AVIF and JPEG.
 [presets.thumbnail]
@@ -158,6 +161,9 @@ def parse_recipe(text: str) -> Recipe:
 
 
 def _parse_toml(text: str) -> dict[str, Any]:
+    if found := _DEEP_KEY.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise InvalidRecipe([Problem("the file", "TOML with shorter, less nested keys", found[0][:40], line)])
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
