@@ -42,7 +42,8 @@ def commands() -> Iterator[tuple[str, list[str]]]:
                 words = split(line.removeprefix("$ "))
                 while words:
                     end = next((n for n, word in enumerate(words) if set(word) <= set("();<>|&")), len(words))
-                    part, words = words[:end], words[end + 1 :]
+                    is_file = words[end : end + 1] in (["<"], [">"], [">>"])  # and no command
+                    part, words = words[:end], words[end + 1 + is_file :]
                     part = [*dropped(part)]
                     if part and Path(part[0]).name == "image-processor":
                         yield paper.name, part[1:]
