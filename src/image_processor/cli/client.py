@@ -25,7 +25,7 @@ from .aws_target import AwsTarget, open_target
 from .context import CommandContext, Library, command_context
 from .options import Json, Profile, Quiet, Region, StackName
 from .output import exit_status, printable
-from .process_inputs import find_inputs
+from .process_inputs import find_inputs, report_left_out
 from .server_client import ServerClient
 
 _BLOCK = 1024 * 1024
@@ -73,7 +73,7 @@ def upload_command(  # noqa: PLR0913, PLR0917 - one per option
         elif not quiet:
             typer.echo(printable(key))
 
-    inputs = find_inputs(paths, None, context.list_files, _report_left_out)
+    inputs = find_inputs(paths, None, context.list_files, report_left_out)
     files = {prefix + item.upload(name).key: item.directory / name for item in inputs for name in item.names}
     for key in files:
         check_key(key)
@@ -130,10 +130,6 @@ def _rendition_address(target: AwsTarget, context: CommandContext, key: str) -> 
     if not urls:
         raise Invalid.one("KEY", "an original with a public rendition, on a stack with a CDN", repr(key))
     return max(urls)[1]
-
-
-def _report_left_out(name: str) -> None:
-    typer.echo(f"left out: {printable(name)}: not a file, or its name is not UTF-8", err=True)
 
 
 def _for_each(keys: Sequence[str], act: Callable[[str], object]) -> None:

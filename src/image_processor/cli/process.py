@@ -27,7 +27,7 @@ from image_processor.domain.ports import Stores
 from .context import CommandContext, command_context
 from .options import Json, Quiet, RecipeFile, WorkerCount, settings_with
 from .output import SOME_REFUSED, exit_status, printable
-from .process_inputs import Input, find_inputs
+from .process_inputs import Input, find_inputs, report_left_out
 from .process_names import Template, has_current_renditions, planned_names
 from .process_report import FileResult, json_fields, print_summary
 
@@ -94,7 +94,7 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
     settings = settings_with(recipe=recipe, workers=worker_count)
     rules = load_recipe(settings.recipe).without_lazy()  # no server makes them at their first view
     mode = _Mode(as_json, quiet, verbose, None if name is None else Template.read(name))
-    inputs = find_inputs(paths, out, context.list_files, _report_left_out)
+    inputs = find_inputs(paths, out, context.list_files, report_left_out)
     if watch and not all(item.is_whole for item in inputs):
         raise Invalid.one("--watch", "directories as inputs", "a file")
     uploads = [item.upload(name) for item in inputs for name in item.names]
@@ -122,10 +122,6 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
     if not as_json and not quiet:
         print_summary(results, out)
     _exit(results)
-
-
-def _report_left_out(name: str) -> None:
-    typer.echo(f"left out: {printable(name)}: not a file, or its name is not UTF-8", err=True)
 
 
 def _is_current(upload: Upload, recipe: Recipe, template: Template | None, out: Path) -> bool:

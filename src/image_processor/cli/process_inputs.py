@@ -1,4 +1,4 @@
-"""The inputs of `process`: files and directories become uploads."""
+"""The inputs of `process`, `upload` and `bench`: files and directories become uploads."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import typer
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -13,6 +14,7 @@ from image_processor.domain.errors import Invalid, Problem
 from image_processor.domain.models import Upload
 
 from .context import FileListing
+from .output import printable
 
 _NAME = "FILE|DIR"
 
@@ -70,6 +72,11 @@ def find_inputs(
     if problems:
         raise Invalid(problems)
     return _with_distinct_keys(_without_repetitions(found))
+
+
+def report_left_out(name: str) -> None:
+    """Say on standard error that a name in a directory is no input."""
+    typer.echo(f"left out: {printable(name)}: not a file, or its name is not UTF-8", err=True)
 
 
 def _overlap(one: Path, other: Path) -> bool:
