@@ -207,7 +207,7 @@ def _open_target(
 
 def _settings(**options: str | None) -> Settings:
     """As settings_with, with problems under the names that the options have here."""
-    names = {"--dead_letters": "--from", "--queue": "--to"}
+    names = {"--dead-letters": "--from", "--queue": "--to"}
     try:
         return settings_with(**options)
     except InvalidSettings as error:
