@@ -34,7 +34,7 @@ from .table import HEADING, Row, costs_of, format_costs
 _PACKAGES = ROOT / "build" / "process-bench"
 _HANDLERS = Path(__file__).parent / "handlers"
 _ARCH = {"x86_64": "x86_64", "aarch64": "arm64"}
-_WARM_UPS, _RUNS = 2, 25
+_WARM_UPS, _RUNS = 2, 15
 TEMPLATE_ENVIRONMENT = {"VIPS_CONCURRENCY": "1", "MALLOC_ARENA_MAX": "2", "MALLOC_TOP_PAD_": "16777216"}
 """Variables that deployment/template.yaml sets for every function."""
 _RECIPE = """\

@@ -22,8 +22,8 @@ from .table import HEADING, Costs, Row, costs_of, format_costs
 
 _PEER = Path(__file__).parent / "sharp_cli"
 _OURS = (sys.executable, "-m", "image_processor")
-_RUNS = 15
-_BATCHES = 3
+_RUNS = 9
+_BATCHES = 2
 _PHOTOGRAPHS = 100
 # The quality that sharp-cli has by default.
 _RECIPE = """

@@ -62,7 +62,8 @@ def _draw(part: str, rows: list[dict[str, Any]], file: Path) -> None:
         axes.barh(at, min(margin, _LARGEST), color=_MET if row["met"] else _MISSED, height=0.62)
         sign = "≥" if row["at_least"] else "≤"
         label = f"{row['value']:.2f}{row['unit']} ({sign} {row['bar']:g})"
-        axes.text(min(margin, _LARGEST) + 0.05, at, label, va="center")
+        beside = 1.0 if 0.7 < margin < 1 else min(margin, _LARGEST)  # not across the line at 1
+        axes.text(beside + 0.05, at, label, va="center")
     axes.set_yticks(range(len(rows)), [row["name"].removeprefix("... ") for row in reversed(rows)])
     axes.axvline(1, color=_GREY, linewidth=1)
     axes.set_xlim(0, _LARGEST + 1.6)
