@@ -197,6 +197,16 @@ def test_broken_frames_are_refused() -> None:
     assert refused.value.reason is Reason.CORRUPT
 
 
+def test_a_clock_without_ticks_is_the_files_fault() -> None:
+    """Pillow divides by them."""
+    data = bytearray(sequence())
+    at = data.index(b"mdhd") + 4
+    data[at + 4 : at + 32] = bytes(28)
+    with pytest.raises(Refused) as refused:
+        made(bytes(data), "fm=webp")
+    assert refused.value.reason is Reason.CORRUPT
+
+
 def test_damaged_boxes_are_read_as_a_still_or_refused() -> None:
     data = sequence()
     start = data.index(b"moov")

@@ -27,7 +27,10 @@ _WORK_BYTES = 30
 _ORIENTATION = 0x0112
 
 # What Pillow raises for files that libavif rejects.
-_ERRORS = (ValueError, EOFError, SyntaxError, RuntimeError, OSError, LookupError, TypeError, struct.error)
+_ERRORS = (
+    *(ValueError, EOFError, SyntaxError, RuntimeError, OSError, LookupError, TypeError, ArithmeticError),
+    struct.error,
+)
 
 
 def is_installed() -> bool:
