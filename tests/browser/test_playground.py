@@ -165,6 +165,20 @@ def test_what_is_copied_works(open_page: Open, site: Site) -> None:
     assert "a-secret-for-the-browser" not in page.content()
 
 
+LONG = "a-name-as-cameras-and-people-make-them-2026-11-30-the-last-one-of-all.png"
+
+
+def test_a_long_name_is_cut_and_the_playground_stays_in_the_window(open_page: Open, site: Site) -> None:
+    id_ = site.put(LONG, COFFEE.read_bytes())
+    page = open_page(f"/#{id_}/w=640,fm=webp", width=390)
+    expect_result(page, "w=640,fm=webp", 600)
+    close = page.locator("#playground").get_by_role("button", name="Close")
+    for part in (close, page.locator(".comparison"), page.locator(".snippet")):
+        box = part.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 390
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
 def test_axe_finds_no_violation(open_page: Open, site: Site, axe: str, width: int, scheme: str) -> None:

@@ -60,7 +60,7 @@ def test_undeclared_widths_are_signed_with_a_key_and_left_out_without(srcset, mo
     status, out, err = srcset("a cat.jpg", "--widths", "9,10")
     assert (status, out) == (2, "")
     assert "expected one that can be opened for widths" in err
-    assert "expected a signing key, got none" in err
+    assert "expected a signing key in IMAGE_PROCESSOR_SIGNING_KEYS, got none" in err
     status, out, err = srcset("a cat.jpg", "--widths", "8,10", "--signed")
     assert (status, out) == (2, "")
     assert "expected a signing key, as ID:SECRET for IMAGE_PROCESSOR_SIGNING_KEYS, got none" in err

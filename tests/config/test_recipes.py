@@ -27,7 +27,7 @@ SIDE = "a whole number of pixels from 1 to 16383"
 QUALITY = "1-100, auto, or a table such as { jpeg = 75, avif = 60 }"
 FITS = "cover | contain | fill | inside | outside | fill-down"
 CROPPING = "fit cover, fill-down or contain, which crop or pad"
-NAMES = "a name of docs/transformations.md"
+NAMES = "a name that docs/transformations.md lists"
 RULE = '[[rules]]\nmatch = "**"\npresets = ["p"]\n'
 
 
@@ -173,7 +173,7 @@ def test_the_first_matching_rule_applies():
         (
             "width = 1\ncolur = 1",
             (
-                f"line 3: expected {NAMES} such as colour or colours or blur for presets.p.colur, "
+                f"line 3: expected {NAMES}, such as colour or colours or blur for presets.p.colur, "
                 "got an unknown name"
             ),
         ),

@@ -204,13 +204,15 @@ def test_every_error_is_reported_at_once() -> None:
         "expected cover | contain | fill | inside | outside | fill-down for fit, got 'tile'",
         "expected a colour as RRGGBB for bg, got 'orange'",
         "expected 0 or 1 for enlarge, got 'yes'",
-        "expected a name of docs/transformations.md for parameter, got 'zzz=1'",
+        "expected a name that docs/transformations.md lists for parameter, got 'zzz=1'",
         "expected jpeg | png | webp | avif | gif | tiff | apng | avifs for fm, got bmp",
     ]
 
 
 def test_a_parameter_without_a_value_is_reported_as_written() -> None:
-    assert problems_of("w") == ["expected a name of docs/transformations.md such as w for parameter, got 'w'"]
+    assert problems_of("w") == [
+        "expected a name that docs/transformations.md lists, such as w for parameter, got 'w'"
+    ]
 
 
 @pytest.mark.parametrize(

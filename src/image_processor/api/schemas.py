@@ -652,7 +652,8 @@ class UrlsModel(Model):
         examples=["/renditions/photos/cat.jpg?w=640&fm=webp&kid=a&s=5b1e"],
     )
     reason: str | None = Field(
-        description="Why `url` is null.", examples=["expected a signing key, got none"]
+        description="Why `url` is null.",
+        examples=["expected a signing key in IMAGE_PROCESSOR_SIGNING_KEYS, got none"],
     )
     public: bool = Field(description="A public preset declares the rendition, so it needs no signature.")
     equivalents: list[EquivalentModel]
@@ -698,7 +699,7 @@ class MarkupModel(Model):
     height: int
     left_out: list[str] = Field(
         description="Renditions that are left out, and why.",
-        examples=[["w=641,fm=webp: expected a signing key, got none"]],
+        examples=[["w=641,fm=webp: expected a signing key in IMAGE_PROCESSOR_SIGNING_KEYS, got none"]],
     )
 
     @classmethod

@@ -46,7 +46,7 @@ class Keyring(Struct, frozen=True):
         """
         kid = next(iter(self.secrets), None)
         if kid is None:
-            raise SignatureKeyUnknown("expected a signing key, got none")
+            raise SignatureKeyUnknown("expected a signing key in IMAGE_PROCESSOR_SIGNING_KEYS, got none")
         unsigned = UrlSignature("", kid, None if expires is None else str(expires))
         text = replace(url, signature=unsigned).string_to_sign
         return replace(unsigned, mac=_mac(self.secrets[kid], text))

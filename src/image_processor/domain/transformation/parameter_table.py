@@ -155,7 +155,9 @@ def suggest(names: Iterable[str], unknown: str) -> str:
     if len(known) <= _FEW:
         return "one of " + ", ".join(known)
     similar = _most_similar(known, unknown.lower())
-    return "a name of docs/transformations.md" + (f" such as {' or '.join(similar)}" if similar else "")
+    return "a name that docs/transformations.md lists" + (
+        f", such as {' or '.join(similar)}" if similar else ""
+    )
 
 
 # Wrong URLs repeat the same wrong names; to compare one with all names takes most of their time.
