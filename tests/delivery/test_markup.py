@@ -264,7 +264,8 @@ def test_without_a_key_signed_widths_are_left_out() -> None:
     assert [width for _, width in candidates(Elements(result.img).found[0][1]["srcset"])] == [320]
     (reported,) = result.left_out
     assert reported == (
-        "w=320,fm=webp, w=641,fm=avif, w=641,fm=webp, w=641,fm=jpeg: expected a signing key in IMAGE_PROCESSOR_SIGNING_KEYS, got none"
+        "w=320,fm=webp, w=641,fm=avif, w=641,fm=webp, w=641,fm=jpeg: "
+        "expected a signing key in IMAGE_PROCESSOR_SIGNING_KEYS, got none"
     )
     assert result.loader is None
     with pytest.raises(Invalid, match="expected one that can be opened for widths"):

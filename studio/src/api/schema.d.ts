@@ -1152,7 +1152,7 @@ export interface components {
              * Left Out
              * @description Renditions that are left out, and why.
              * @example [
-             *       "w=641,fm=webp: expected a signing key, got none"
+             *       "w=641,fm=webp: expected a signing key in IMAGE_PROCESSOR_SIGNING_KEYS, got none"
              *     ]
              */
             left_out: string[];
@@ -1895,7 +1895,7 @@ export interface components {
             /**
              * Reason
              * @description Why `url` is null.
-             * @example expected a signing key, got none
+             * @example expected a signing key in IMAGE_PROCESSOR_SIGNING_KEYS, got none
              */
             reason: string | null;
             /**
