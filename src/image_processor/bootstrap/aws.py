@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -211,12 +212,23 @@ def _store_urls(settings: Settings) -> tuple[str, str]:
     if problems:
         raise InvalidSettings(problems)
     upload, processed = (_url(value or "", "s3") for value in rows.values())
-    if upload == processed:
+    if _overlap(upload, processed):
         expected = f"another bucket than {PREFIX}UPLOAD_BUCKET's"
         raise InvalidSettings(
             [Problem(PREFIX + "PROCESSED_BUCKET", expected, repr(settings.processed_bucket))]
         )
     return upload, processed
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two stores are the same, however it is written, or one is in the other: each would take the
+    other's objects for its own."""
+    places = []
+    for url in (one, other):
+        scheme, _, location = url.partition("://")
+        path = os.path.realpath(location) if scheme == "file" else posixpath.normpath(location)
+        places.append(f"{scheme}://{path.rstrip('/')}/")
+    return places[0].startswith(places[1]) or places[1].startswith(places[0])
 
 
 def _url(location: str, scheme: str) -> str:

@@ -1,0 +1,48 @@
+"""Which pairs of stores a library may have: two that do not share objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from image_processor.bootstrap.aws import bucket_names
+from image_processor.config.settings import from_environment
+from image_processor.domain.errors import InvalidSettings
+
+
+def names(upload: str, processed: str) -> tuple[str, str]:
+    values = {"UPLOAD_BUCKET": upload, "PROCESSED_BUCKET": processed}
+    return bucket_names(from_environment({f"IMAGE_PROCESSOR_{name}": url for name, url in values.items()}))
+
+
+@pytest.mark.parametrize(
+    ("upload", "processed"),
+    [
+        ("bucket", "s3://bucket"),
+        ("s3://bucket/", "s3://bucket"),
+        ("s3://bucket", "s3://bucket/renditions"),
+        ("s3://bucket/photos", "bucket"),
+        ("file:///a/b/", "file:///a/b"),
+        ("file:///a/b", "file:///a/c/../b/renditions"),
+    ],
+)
+def test_a_store_is_not_on_both_sides_however_it_is_written(upload: str, processed: str) -> None:
+    """Reconciliation would delete originals as renditions that belong to none."""
+    with pytest.raises(InvalidSettings, match="another bucket than IMAGE_PROCESSOR_UPLOAD_BUCKET's"):
+        names(upload, processed)
+
+
+def test_a_link_to_the_directory_of_originals_is_that_directory(tmp_path: Path) -> None:
+    (tmp_path / "originals").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "originals")
+    with pytest.raises(InvalidSettings):
+        names(f"file://{tmp_path}/originals", f"file://{tmp_path}/link")
+
+
+@pytest.mark.parametrize(
+    ("upload", "processed"),
+    [("bucket", "bucket-2"), ("s3://bucket", "file:///bucket"), ("file:///a/b", "file:///a/bc")],
+)
+def test_stores_with_similar_names_are_two(upload: str, processed: str) -> None:
+    assert names(upload, processed) == tuple(url.rpartition("://")[2] for url in (upload, processed))
