@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Iterator
+from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
 import pytest
 from http_machine import Client, Machine
 
 from image_processor.api.originals import ArchivedFile, zipped
+from image_processor.domain.errors import NotFound, PreconditionFailed
 from image_processor.domain.keys import image_id
 from image_processor.domain.ports import Attributes
 from support.memory_store import MemoryStore
@@ -119,3 +121,25 @@ def test_an_archive_is_sent_while_it_is_made() -> None:
         parts.append(part)
         seen.set()
     assert ZipFile(io.BytesIO(b"".join(parts))).read("a") == b"firstsecond"
+
+
+@pytest.mark.parametrize(
+    ("error", "names"), [(NotFound("it is gone"), ["b"]), (PreconditionFailed("it is another"), ["a", "b"])]
+)
+def test_a_file_that_changes_hands_does_not_break_an_archive(error: Exception, names: list[str]) -> None:
+    """Between the look at it and its reading."""
+
+    errors = [error]
+
+    class Racing(MemoryStore):
+        def read(self, key: str, *arguments: Any, **options: Any) -> Iterator[bytes]:
+            if errors:
+                raise errors.pop()
+            return super().read(key, *arguments, **options)
+
+    store = Racing()
+    for key in ("a", "b"):
+        store.put(key, key.encode(), Attributes())
+    body = b"".join(zipped([ArchivedFile(key, store, key) for key in ("a", "b")]))
+    found = ZipFile(io.BytesIO(body))
+    assert (found.testzip(), found.namelist()) == (None, names)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from image_processor.delivery.http.headers import content_disposition
 from image_processor.delivery.http.response import build_response
-from image_processor.domain.errors import Invalid, NotFound
+from image_processor.domain.errors import Invalid, NotFound, PreconditionFailed
 from image_processor.domain.models import Record
 from image_processor.domain.ports import Attributes, Entry, ObjectStore, StoredObject
 
@@ -32,6 +32,9 @@ _CACHE_CONTROL = "private, no-cache"
 _ARCHIVE_NAME = "images.zip"
 _YEARS = (1980, 2107)
 """The years that ZIP can express."""
+
+_OPEN_ATTEMPTS = 5
+"""How often a file of an archive may be replaced while it is opened."""
 
 _CONTENT: dict[str, Any] = {"image/*": {}}
 _FORM: dict[str, Any] = {
@@ -206,15 +209,29 @@ def zipped(files: Iterable[ArchivedFile]) -> Iterator[bytes]:
     sink = _Sink()
     with ZipFile(sink, "w") as archive:
         for file in files:
-            try:
-                entry = file.store.head(file.key).entry
-            except NotFound:
+            opened = _open(file)
+            if opened is None:
                 continue
+            entry, chunks = opened
             with archive.open(_info(file.name, entry), "w") as target:
-                for chunk in file.store.read(file.key, 0, entry.size, version=entry.version):
+                for chunk in chunks:
                     target.write(chunk)
                     yield sink.take()
     yield sink.take()
+
+
+def _open(file: ArchivedFile) -> tuple[Entry, Iterator[bytes]] | None:
+    """The file and its bytes, of one version; None if it does not exist, also where it is deleted at this
+    moment: an archive that has begun cannot tell of an error."""
+    for _ in range(_OPEN_ATTEMPTS):
+        try:
+            entry = file.store.head(file.key).entry
+            return entry, file.store.read(file.key, 0, entry.size, version=entry.version)
+        except NotFound:
+            return None
+        except PreconditionFailed:
+            continue  # it was replaced in between
+    return None
 
 
 def _info(name: str, entry: Entry) -> ZipInfo:
