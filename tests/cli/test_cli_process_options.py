@@ -71,6 +71,13 @@ def test_a_name_that_two_renditions_would_have_is_an_error(process):
     assert "'cat.webp' for 'cat.jpg/w=8,fm=webp.webp' and 'cat.jpg/w=16,fm=webp.webp'" in err
 
 
+def test_an_unknown_field_is_shown_as_written(process):
+    draw("cat.jpg")
+    status, _, err = process("cat.jpg", "--name", "{stm}.{ext}")
+    assert status == 2
+    assert "{options} for --name, got '{stm}.{ext}'" in err
+
+
 @pytest.mark.parametrize("name", [(), ("--name", "{stem}-{width}.{ext}")], ids=["default", "template"])
 def test_files_with_current_renditions_are_left_out_on_request(process, name):
     draw("in/cat.jpg")

@@ -63,6 +63,15 @@ def test_a_name_of_another_format_is_an_error(run):
     assert not Path("made.webp").exists()
 
 
+@pytest.mark.parametrize("out", ["made.heic", "made.xyz"])
+def test_an_extension_of_no_output_format_needs_fm(run, out):
+    draw("cat.jpg")
+    status, _, err = run("transform", "cat.jpg", "w=20", "--out", out)
+    assert status == 2
+    assert f".avifs, or fm in the transformation for --out, got '{out}'" in err
+    assert not Path(out).exists()
+
+
 def test_an_overlay_is_read_from_its_directory(run):
     draw("cat.jpg")
     Path("marks/logos").mkdir(parents=True)

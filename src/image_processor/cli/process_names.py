@@ -42,9 +42,9 @@ class Template(Struct, frozen=True):
         fields = [field for _, field, _, _ in parsed if field is not None]
         plain = all(not spec and not conversion for _, _, spec, conversion in parsed)
         if not fields or not plain or set(fields) - set(FIELDS):
-            raise Invalid.one("--name", expected, repr(text))
+            raise Invalid.one("--name", expected, text)
         if text.startswith("/") or ".." in PurePosixPath(text).parts:
-            raise Invalid.one("--name", "a path inside the output directory", repr(text))
+            raise Invalid.one("--name", "a path inside the output directory", text)
         return cls(text)
 
     def name(self, key: str, rendition: Rendition) -> str:

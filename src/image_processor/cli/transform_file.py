@@ -93,10 +93,15 @@ def _tell(line: str) -> None:
 def _in_format_of(out: str, text: str) -> Transformation:
     """The transformation; without `fm` in the format that the file's name tells."""
     transformation = parse(text)
-    format_ = _FORMATS_BY_EXTENSION.get(Path(out).suffix.lower().removeprefix("."))
+    extension = Path(out).suffix.lower().removeprefix(".")
+    format_ = _FORMATS_BY_EXTENSION.get(extension)
+    names_format = re.search(r"(^|,)(fm|format)=", text.lower()) is not None
+    if extension and format_ is None and not names_format:
+        endings = " | ".join(f".{FORMATS[name].extension}" for name in WRITABLE)
+        raise Invalid.one("--out", f"a name that ends in {endings}, or fm in the transformation", out)
     if format_ is None or format_ == transformation.format:
         return transformation
-    if re.search(r"(^|,)(fm|format)=", text.lower()):
+    if names_format:
         raise Invalid.one("--out", f"a name that ends in .{FORMATS[transformation.format].extension}", out)
     return parse(f"{text},fm={format_}" if text else f"fm={format_}")
 
