@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -362,3 +364,20 @@ def test_work_still_leased_by_another_is_202(ingest: IngestFixture) -> None:
     api = Api(ingest)
     again = api("POST", f"/images/{ID}/reprocess", resource=IMAGE + "/reprocess")
     assert (again.status, again.json["status"]) == (202, "processing")
+
+
+WITHOUT_THE_SERVERS_PACKAGES = """
+import sys
+
+class Missing:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in {"python_multipart", "prometheus_client", "uvicorn", "typer", "rich"}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Missing())
+import image_processor.aws_lambda.api_function
+"""
+
+
+def test_it_needs_no_package_of_the_server() -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT_THE_SERVERS_PACKAGES], check=True)

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from image_processor.config.settings import Settings
 from image_processor.domain.redaction import printable
 
-from .multipart import is_form
+from .forms import is_form
 from .origin import SECURITY_HEADERS, HostNames
 from .problems import of_status, problem
 

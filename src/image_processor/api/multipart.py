@@ -14,7 +14,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from image_processor.domain.errors import Invalid
 
-FORM = "multipart/form-data"
+from .forms import FORM
 
 FILE_NAME = "${filename}"
 """What the field ``key`` of a form writes for the name of its file."""
@@ -33,11 +33,6 @@ class Chunks(Protocol):
     async def next(self) -> bytes:
         """The next part, empty at the end."""
         ...
-
-
-def is_form(content_type: str) -> bool:
-    """Whether a body of this type is a form that may have a file."""
-    return content_type.partition(";")[0].strip().lower() == FORM
 
 
 class FormFile:

@@ -41,7 +41,8 @@ from .dependencies import (
     check_json,
     upload_skip_reason,
 )
-from .multipart import FORM, MAX_FIELD_BYTES, Chunks, FormFile, file_key, is_form
+from .forms import FORM, is_form
+from .multipart import MAX_FIELD_BYTES, Chunks, FormFile, file_key
 from .problems import errors, skipped
 from .schemas import PresignedPostModel, PresignedPostRequest, UploadModel, UploadStatus
 from .upload_forms import POLICY
