@@ -269,6 +269,12 @@ def test_only_who_may_upload_gets_a_form_or_uploads_one(secured: Machine, client
     assert post(client, WHOLE, bearer(Scope.WRITE)).status_code == 201
 
 
+def test_a_key_that_is_not_fixed_is_not_signed(client: Client) -> None:
+    response = ask_for_form(client, "photos/${filename}", {})
+    assert response.status_code == 400
+    assert response.json()["problems"][0]["expected"] == "a key without ${filename}"
+
+
 def test_a_form_expires() -> None:
     now = [1000.0]
     forms = UploadForms(lambda: now[0])

@@ -24,7 +24,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 from image_processor.delivery.http.conditions import may_write
-from image_processor.domain.errors import Invalid, NotFound, PreconditionFailed, Reason, Refused
+from image_processor.domain.errors import Invalid, InvalidKey, NotFound, PreconditionFailed, Reason, Refused
 from image_processor.domain.formats import sniff
 from image_processor.domain.keys import check_key, image_id
 from image_processor.domain.models import UploadKind
@@ -42,7 +42,7 @@ from .dependencies import (
     upload_skip_reason,
 )
 from .forms import FORM, is_form
-from .multipart import MAX_FIELD_BYTES, Chunks, FormFile, file_key
+from .multipart import FILE_NAME, MAX_FIELD_BYTES, Chunks, FormFile, file_key
 from .problems import errors, skipped
 from .schemas import PresignedPostModel, PresignedPostRequest, UploadModel, UploadStatus
 from .upload_forms import POLICY
@@ -282,6 +282,12 @@ def _refusal_of_form(call: UploadCall, form: FormFile, key: str) -> ASGIApp | No
     return None
 
 
+def _check_fixed(key: str) -> None:
+    """A signed form has one key, also where S3 would put the file's name into it."""
+    if FILE_NAME in key:
+        raise InvalidKey.one("key", f"a key without {FILE_NAME}", key)
+
+
 async def _sign_form(call: UploadCall) -> ASGIApp:
     """The response with a form's fields, to who may upload."""
     if refusal := refusal_of(Access.WRITE, caller_of(call.request)):
@@ -291,7 +297,7 @@ async def _sign_form(call: UploadCall) -> ASGIApp:
         asked = PresignedPostRequest.model_validate_json(await call.request.body())
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from None
-    check_all(lambda: check_key(asked.key))
+    check_all(lambda: check_key(asked.key), lambda: _check_fixed(asked.key))
     if reason := upload_skip_reason(asked.key, call.context):
         return skipped(asked.key, reason)
     fields, expires = call.request.app.state.upload_forms.sign(asked.key)
