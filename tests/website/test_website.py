@@ -99,6 +99,11 @@ def test_nothing_is_loaded_from_elsewhere(html: Path) -> None:
     assert loaded == set()
 
 
+def test_no_page_asks_the_code_host_for_its_stars(html: Path) -> None:
+    """The theme's script does so where a page has the box of a repository."""
+    assert [file for file in html.rglob("*.html") if 'data-md-component="source"' in file.read_text()] == []
+
+
 def test_the_site_can_be_searched_without_a_service(html: Path) -> None:
     index = (html / "search.json").read_text()
     assert "Any rendition by URL" in index
