@@ -114,7 +114,10 @@ def test_the_default_media_type_follows_the_extension(api: Api, name: str, media
     assert api("POST", "/uploads", {"key": "in/" + name}).json["fields"]["Content-Type"] == media_type
 
 
-TYPES = "image/jpeg | image/png | image/webp | image/avif | image/gif | image/tiff | image/heic | image/jxl"
+TYPES = (
+    "image/jpeg | image/png | image/webp | image/avif | image/gif | image/tiff | image/apng | image/heic"
+    " | image/jxl"
+)
 
 
 @pytest.mark.parametrize(

@@ -392,17 +392,17 @@ def test_an_original_that_keeps_changing_is_unavailable(ingest):
 
 
 def test_a_worker_whose_lease_expired_cannot_overwrite_newer_renditions(ingest):
-    """It renders the first version; its lease expires, and another worker finishes the second."""
+    """It renders the first version; its lease expires, and another worker finishes the second. No rendition
+    is written before: a put would renew a lease that has expired and that nobody else has taken."""
     ingest.put("cat.jpg", b"first")
 
     def sleepy(data, *args, **kwargs):
-        rendered = fake_render(data, *args, **kwargs)
         ingest.advance()
         ingest.put("cat.jpg", b"second")
         IngestFixture.processor(dataclasses.replace(ingest, render=fake_render), "other").process(
             upload("cat.jpg")
         )
-        return rendered
+        return fake_render(data, *args, **kwargs)
 
     ingest.render = sleepy
     with pytest.raises(LeaseLost):
