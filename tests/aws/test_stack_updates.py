@@ -89,6 +89,7 @@ ON = {
     "ReconcileSchedule": "rate(2 days)",
     "ReconcileBacklog": "1000",
     "EnableBackfill": "true",
+    "EnableStudio": "true",
     "MissingSeconds": "5",
     "CdnRateLimit": "1000",
     "EventBus": "orders",
@@ -108,6 +109,9 @@ SECRETS = {
 OFF = dict.fromkeys(("EnableTable", "EnableApi", "EnableCdn", "EnableDashboard"), "false")
 POLICY = "01234567-0123-0123-0123-012345678901"
 ELSEWHERE = {
+    "ApiAuthorization": "COGNITO",
+    "ApiUserPoolArn": "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_abcdefghi",
+    "ApiResourceServer": "https://images.example.org",
     "ExistingUploadBucket": "uploads-of-before",
     "RecipeBucket": "recipe-of-stack",
     "Recipe": "r.toml",
