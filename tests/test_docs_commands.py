@@ -18,7 +18,7 @@ from support.served import Served
 
 ROOT = Path(__file__).parents[1]
 PAPERS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-README = PAPERS[0].read_text()
+START, RECIPES = ((ROOT / "docs" / name).read_text() for name in ("start.md", "recipes.md"))
 CAT = ROOT / "docs" / "architecture-diagram.png"
 
 
@@ -86,14 +86,14 @@ def test_a_command_of_the_papers_is_valid(paper, arguments, tmp_path, monkeypatc
 
 
 def test_the_recipes_of_the_readme_are_one_valid_recipe():
-    assert len(blocks(README, "toml")) == 2
-    recipe = parse_recipe("\n".join(blocks(README, "toml")))
+    assert len(blocks(RECIPES, "toml")) == 2
+    recipe = parse_recipe("\n".join(blocks(RECIPES, "toml")))
     assert {"card", "article", "poster", "same"} <= set(recipe.presets)
 
 
 def test_the_quick_start_makes_the_renditions_that_it_names(tmp_path):
-    (start,) = [block for block in blocks(README, "sh") if "curl -T" in block]
-    (listed,) = [block for block in blocks(README, "sh") if block.startswith("ls ")]
+    (start,) = [block for block in blocks(START, "sh") if "curl -T" in block]
+    (listed,) = [block for block in blocks(START, "sh") if block.startswith("ls ")]
     (tmp_path / "Pictures").mkdir()
     (tmp_path / "Pictures" / "cat.jpg").write_bytes(CAT.read_bytes())
     served = Served(tmp_path, DEFAULT_RECIPE)
