@@ -74,6 +74,8 @@ def test_a_focus_is_answered_at_once(client: Client, machine: Machine) -> None:
     [
         ({"x": 1.01, "y": 0}, "expected 0-1, a fraction of the width for x, got 1.01"),
         ({"x": 0, "y": "left"}, "expected 0-1, a fraction of the height for y, got left"),
+        ({"x": True, "y": 0}, "expected 0-1, a fraction of the width for x, got True"),
+        ({"x": "0.5", "y": 0}, "expected 0-1, a fraction of the width for x, got 0.5"),
         ({"x": 0}, "expected 0-1, a fraction of the height for y, got nothing"),
         ({"x": 0, "y": 0, "z": 0}, "for z"),
     ],

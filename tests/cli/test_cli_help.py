@@ -71,7 +71,9 @@ COMPLETE = {
     "bash": "source ./script; COMP_WORDS=(image-processor {word}); COMP_CWORD=1;"
     ' _image_processor_completion image-processor; printf "%s\\n" "${{COMPREPLY[@]}}"',
     "fish": "source ./script; complete -C 'image-processor {word}'",
-    "zsh": "autoload -U compinit; compinit -u; source ./script; whence -f _image_processor_completion",
+    # Outside of a terminal `_arguments` shows nothing: this one prints what it would offer.
+    "zsh": "autoload -U compinit; compinit -u; source ./script; _arguments() {{ print -l -- $@ }};"
+    " words=(image-processor {word}); CURRENT=2; _image_processor_completion",
 }
 
 

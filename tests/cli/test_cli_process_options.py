@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -143,7 +144,14 @@ def test_what_is_added_while_it_watches_is_rendered_until_ctrl_c(tmp_path):
     draw(tmp_path / "in" / "cat.jpg")
     (tmp_path / "r.toml").write_text(RECIPE)
     command = [sys.executable, "-m", "image_processor", "process", "in", "--watch", *CALL]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+    # A shell without job control has its background jobs ignore Ctrl-C, and so the tests started in one.
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads
+    ) as child:
         with contextlib.ExitStack() as stack:
             stack.callback(child.kill)  # if a check fails
             assert b"watching; Ctrl-C ends it" in child.stderr.readline()

@@ -218,9 +218,8 @@ def test_events_arrive_while_their_stream_is_open(proxy: Proxy) -> None:
     stream.close()
 
 
+@pytest.mark.parametrize("proxy", ["nginx"], indirect=True)
 def test_nginx_keeps_renditions(proxy: Proxy) -> None:
-    if proxy.tls:
-        pytest.skip("of Caddy's example: it keeps nothing")
     proxy.ask("PUT", "/uploads/kept.png", photo("yellow"))
     path = "/renditions/kept.png?w=20&fm=png"
     assert [proxy.ask("GET", path).headers["X-Cache"] for _ in range(2)] == ["MISS", "HIT"]

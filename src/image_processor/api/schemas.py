@@ -236,8 +236,8 @@ class OnDemandRequest(Model):
 class FocusRequest(Model):
     """The point that crops with `g=focus` keep in the centre, in the upright original."""
 
-    x: Annotated[float, Field(ge=0, le=1)] = _parameter("x", examples=[0.35])
-    y: Annotated[float, Field(ge=0, le=1)] = _parameter("y", examples=[0.25])
+    x: Annotated[float, Field(ge=0, le=1, strict=True)] = _parameter("x", examples=[0.35])
+    y: Annotated[float, Field(ge=0, le=1, strict=True)] = _parameter("y", examples=[0.25])
 
     def of_file(self, sha256: str) -> Focus:
         return Focus(round(self.x, DECIMALS), round(self.y, DECIMALS), sha256)

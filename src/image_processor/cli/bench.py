@@ -175,8 +175,8 @@ def _sum(costs: Sequence[Cost]) -> Cost:
 def _print(report: Report, version: str | None) -> None:
     console = open_console(highlight=False)
     originals = f"{report.megapixels:g} megapixels, {format_bytes(report.original_bytes)}"
-    made = f"{report.renditions} renditions, median of {report.runs} runs"
-    console.print(f"{report.photographs} photographs ({originals}), {made}")
+    made = f"renditions: {report.renditions}; runs: {report.runs}, of which the median counts"
+    console.print(f"Photographs: {report.photographs} ({originals}); {made}")
     table = Table("A photograph", "CPU", "Time", "Renditions a second", "Bytes", box=None)
     for program, cost in report.costs.items():
         name = program if version is None or program == OURS else f"{program} {version}"
