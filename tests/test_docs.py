@@ -15,6 +15,7 @@ import write_event_schema
 import write_reference
 from PIL import Image
 
+from image_processor.api.access import ACCESS
 from image_processor.config.settings import ALL_SETTINGS, dialect_settings
 
 ROOT = Path(__file__).parent.parent
@@ -117,6 +118,15 @@ def test_every_setting_is_documented() -> None:
     text = "".join(paper.read_text(encoding="utf-8") for paper in PAPERS)
     names = [spec.name for spec in (*ALL_SETTINGS, *dialect_settings())]
     assert [name for name in names if not re.search(rf"_{name}\b", text)] == []
+
+
+def test_every_route_is_on_the_page_of_the_api() -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    of_the_page = {"/", "/docs", "/static", "/{key}"}
+    routes = [
+        f"{method} {path}" for method, path, _ in ACCESS if path not in of_the_page and method != "OPTIONS"
+    ]
+    assert [route for route in routes if not re.search(rf"{re.escape(route)}[`? ]", page)] == []
 
 
 def test_every_page_is_in_the_index() -> None:
