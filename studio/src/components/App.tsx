@@ -21,7 +21,7 @@ export function App() {
   return (
     <>
       <Head />
-      <main>
+      <main tabIndex={-1}>
         <Pages />
       </main>
       <Details />
@@ -36,6 +36,9 @@ export function App() {
 function Head() {
   return (
     <header class="top">
+      <button class="skip" type="button" onClick={skip}>
+        Skip to the content
+      </button>
       <a class="brand" href={address("/")}>
         <img src={address("/static/icon.svg")} alt="" width="28" height="28" />
         <h1>Image processor</h1>
@@ -62,6 +65,12 @@ function Head() {
       <SignOut />
     </header>
   );
+}
+
+/** Past the links and filters: to the image that the keyboard reaches, or to the page. */
+function skip() {
+  const image = document.querySelector<HTMLElement>(".card .open[tabindex='0']");
+  (image ?? document.querySelector<HTMLElement>("main"))?.focus();
 }
 
 function State() {
