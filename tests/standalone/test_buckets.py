@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from image_processor.bootstrap.aws import bucket_names
-from image_processor.config.settings import from_environment
+from image_processor.bootstrap.buckets import open_bucket_stores
+from image_processor.config.settings import Settings, from_environment
 from image_processor.domain.errors import InvalidSettings
 
 
@@ -46,3 +47,15 @@ def test_a_link_to_the_directory_of_originals_is_that_directory(tmp_path: Path) 
 )
 def test_stores_with_similar_names_are_two(upload: str, processed: str) -> None:
     assert names(upload, processed) == tuple(url.rpartition("://")[2] for url in (upload, processed))
+
+
+def test_a_bucket_that_is_missing_is_named_before_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    settings = Settings(data=tmp_path, upload_bucket="uploads-of-mine")
+    with (
+        pytest.raises(InvalidSettings, match="PROCESSED_BUCKET"),
+        open_bucket_stores(settings, tmp_path / "c"),
+    ):
+        pass

@@ -19,7 +19,7 @@ from image_processor.domain.errors import InvalidSettings, MissingExtra, Problem
 from image_processor.domain.ports import Stores
 from image_processor.ingest.outbox import Outbox, Send
 
-from .aws import AwsAccess, build_invalidation, build_outbox, open_aws_stores
+from .aws import AwsAccess, bucket_names, build_invalidation, build_outbox, open_aws_stores
 
 _IN_THE_BUCKET = "objects://"
 
@@ -31,6 +31,7 @@ def open_bucket_stores(settings: Settings, catalog_file: Path) -> Iterator[Store
         import obstore  # noqa: F401, PLC0415 - optional dependency
     except ImportError:
         raise MissingExtra.of("obstore", "originals in buckets", "aws") from None
+    bucket_names(settings)  # what is missing in the settings, before what is missing around them
     access = bucket_access()
     if settings.table is not None:
         yield open_aws_stores(settings, access)
