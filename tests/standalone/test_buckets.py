@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from image_processor.bootstrap.aws import bucket_names
-from image_processor.bootstrap.buckets import open_bucket_stores
+from image_processor.bootstrap.buckets import bucket_access, open_bucket_stores
 from image_processor.config.settings import Settings, from_environment
 from image_processor.domain.errors import InvalidSettings
 
@@ -59,3 +59,17 @@ def test_a_bucket_that_is_missing_is_named_before_credentials(
         open_bucket_stores(settings, tmp_path / "c"),
     ):
         pass
+
+
+def test_missing_credentials_name_no_option_that_the_server_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    with pytest.raises(InvalidSettings) as raised:
+        bucket_access()
+    assert [problem.name for problem in raised.value.problems] == ["AWS_PROFILE", "AWS_REGION"]
+    assert "--" not in str(raised.value)

@@ -56,7 +56,7 @@ def bucket_access() -> AwsAccess:
         return AwsAccess()
     from .operator_access import access_from  # noqa: PLC0415 - needs boto3
 
-    return access_from(open_session(None, None))
+    return access_from(open_session(None, None, has_options=False))
 
 
 def build_bucket_outbox(settings: Settings) -> Outbox | None:

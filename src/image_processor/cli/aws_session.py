@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     import boto3
 
 
-def open_session(profile: str | None, region: str | None) -> boto3.Session:
+def open_session(profile: str | None, region: str | None, *, has_options: bool = True) -> boto3.Session:
     """A session with credentials and a region.
 
     ``profile`` is a profile of the shared config file, by default AWS_PROFILE's. ``region`` defaults to
-    AWS_REGION, AWS_DEFAULT_REGION, and the profile's. Raises MissingExtra without boto3, Invalid for an
+    AWS_REGION, AWS_DEFAULT_REGION, and the profile's. ``has_options`` says whether the command has
+    `--profile` and `--region`, for messages. Raises MissingExtra without boto3, Invalid for an
     unknown profile, InvalidSettings without credentials or a region, Unavailable if credentials cannot be
     fetched (an expired SSO session, a role that may not be assumed).
     """
@@ -38,10 +39,12 @@ def open_session(profile: str | None, region: str | None) -> boto3.Session:
         raise Unavailable(f"no AWS credentials: {error}") from error
     problems = []
     if credentials is None:
-        expected = "AWS credentials: --profile, AWS_PROFILE or AWS_ACCESS_KEY_ID"
-        problems.append(Problem("--profile", expected, "none"))
+        option, name = ("--profile, ", "--profile") if has_options else ("", "AWS_PROFILE")
+        expected = f"AWS credentials: {option}AWS_PROFILE or AWS_ACCESS_KEY_ID"
+        problems.append(Problem(name, expected, "none"))
     if session.region_name is None:
-        problems.append(Problem("--region", "a region such as eu-west-1, or AWS_REGION", "none"))
+        name, other = ("--region", ", or AWS_REGION") if has_options else ("AWS_REGION", "")
+        problems.append(Problem(name, f"a region such as eu-west-1{other}", "none"))
     if problems:
         raise InvalidSettings(problems)
     return session

@@ -87,7 +87,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def _announce(settings: Settings, port: int) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    place = settings.upload_bucket or settings.data / "uploads"
+    place = f"the bucket {settings.upload_bucket}" if settings.upload_bucket else settings.data / "uploads"
     typer.echo(f"Drop images into {place} or on http://{host}:{port}")
     if not settings.all_tokens and not _is_local(settings.host):
         warning = f"{settings.host} may be reachable from other machines, and the API asks for no token."
