@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from image_processor.domain.transformation import Transformation
     from image_processor.python_api import Description, Engine, describe, probe, transform, transform_all
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Description",
