@@ -4,6 +4,7 @@ import { render } from "preact";
 
 import { App } from "./components/App";
 import * as access from "./state/access";
+import * as focus from "./state/focus";
 import * as folders from "./state/folders";
 import * as follow from "./state/follow";
 import * as location from "./state/location";
@@ -24,5 +25,6 @@ void access.load().then((isAllowed) => {
   follow.start();
   folders.start();
   removal.start();
+  focus.start();
   server.load().catch(sayError);
 });

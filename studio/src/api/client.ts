@@ -68,7 +68,7 @@ async function answerOf<T>(sending: Promise<Response>): Promise<T> {
   return body;
 }
 
-export const request = <T>(method: string, path: string, content: Pick<RequestInit, "headers" | "body"> = {}): Promise<T> =>
+export const request = <T>(method: string, path: string, content: Pick<RequestInit, "headers" | "body" | "keepalive"> = {}): Promise<T> =>
   answerOf<T>(send(path, { method, ...content }));
 
 export const health = () => request<Health>("GET", "/health");
@@ -129,7 +129,8 @@ export async function folders(prefix: string): Promise<Folder[]> {
 const JSON_TYPE = { "content-type": "application/json" };
 
 export async function putFocus(id: string, [x, y]: readonly [number, number]): Promise<void> {
-  await request<Image>("PUT", `/images/${id}/focus`, { headers: JSON_TYPE, body: JSON.stringify({ x, y }) });
+  // Sent although the page may be closing.
+  await request<Image>("PUT", `/images/${id}/focus`, { headers: JSON_TYPE, body: JSON.stringify({ x, y }), keepalive: true });
 }
 
 export async function deleteFocus(id: string): Promise<void> {

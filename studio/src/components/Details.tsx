@@ -8,7 +8,7 @@ import * as api from "../api/client";
 import { fileName } from "../labels";
 import * as library from "../state/library";
 import { mayWrite } from "../state/access";
-import { chosen, isFocusing, removeFocus } from "../state/focus";
+import * as focus from "../state/focus";
 import { close, openId, replace, tried, tryTransformation } from "../state/location";
 import * as removal from "../state/removal";
 import { say, sayError } from "../state/toasts";
@@ -27,10 +27,11 @@ function useImage(id: string): api.Image | null {
   useEffect(() => {
     if (!id) return setImage(null);
     let isCurrent = true;
+    const knowsFocus = focus.isSent();
     api.image(id).then(
       (read) => {
         if (!isCurrent) return;
-        chosen.value = null;
+        if (knowsFocus && focus.isSent()) focus.forget();
         setImage(read);
       },
       (error) => {
@@ -77,7 +78,8 @@ function neighbour(image: api.Image, by: number): string | null {
 
 function Open({ image: read }: { image: api.Image }) {
   // A focus that was just set is shown before the server has rendered with it.
-  const image = chosen.value?.id === read.id ? { ...read, focal_point: chosen.value.point } : read;
+  const chosen = focus.chosen.value;
+  const image = chosen?.id === read.id ? { ...read, focal_point: chosen.point } : read;
   const [before, after] = [neighbour(image, -1), neighbour(image, 1)];
   const onKeyDown = (event: KeyboardEvent) => {
     const to = event.key === "ArrowLeft" ? before : event.key === "ArrowRight" ? after : null;
@@ -148,12 +150,12 @@ function Actions({ image }: { image: api.Image }) {
       {mayWrite.value && (
         <>
           {isProcessed && (
-            <button class="button" type="button" aria-pressed={isFocusing.value} onClick={() => (isFocusing.value = !isFocusing.peek())}>
-              {isFocusing.value ? "Done" : "Set focus"}
+            <button class="button" type="button" aria-pressed={focus.isFocusing.value} onClick={() => (focus.isFocusing.value = !focus.isFocusing.peek())}>
+              {focus.isFocusing.value ? "Done" : "Set focus"}
             </button>
           )}
           {image.focal_point && (
-            <button class="button" type="button" onClick={() => removeFocus(image)}>
+            <button class="button" type="button" onClick={() => focus.removeFocus(image)}>
               Remove focus
             </button>
           )}
