@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from image_processor.bootstrap.aws import bucket_names
-from image_processor.bootstrap.buckets import bucket_access, open_bucket_stores
+from image_processor.bootstrap.buckets import bucket_access, check_conditions, open_bucket_stores
 from image_processor.config.settings import Settings, from_environment
-from image_processor.domain.errors import InvalidSettings
+from image_processor.domain.errors import InvalidSettings, Unavailable
+from image_processor.domain.ports import Entry, Stores
+from support.memory_catalog import MemoryCatalog
+from support.memory_store import MemoryStore
 
 
 def names(upload: str, processed: str) -> tuple[str, str]:
@@ -73,3 +77,43 @@ def test_missing_credentials_name_no_option_that_the_server_lacks(
         bucket_access()
     assert [problem.name for problem in raised.value.problems] == ["AWS_PROFILE", "AWS_REGION"]
     assert "--" not in str(raised.value)
+
+
+class Ignoring(MemoryStore):
+    def put(self, *arguments: Any, condition: object = None) -> Entry:  # noqa: ARG002 - which it ignores
+        return super().put(*arguments)
+
+
+class Unreachable(MemoryStore):
+    def put(self, *_: Any, **__: Any) -> Entry:
+        raise Unavailable("s3 cannot answer")
+
+
+def stores(processed: MemoryStore) -> Stores:
+    return Stores(MemoryStore(), processed, MemoryCatalog())
+
+
+def test_a_service_that_ignores_conditions_is_refused_unless_that_is_accepted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://s3.example")
+    check_conditions(Settings(), stores(MemoryStore()))
+    with pytest.raises(InvalidSettings, match="example, which ignores them"):
+        check_conditions(Settings(), stores(Ignoring()))
+    assert not caplog.messages
+    check_conditions(Settings(unconditional_writes=True), stores(Ignoring()))
+    assert "ignores If-Match" in caplog.text
+
+
+def test_a_service_that_cannot_answer_yet_does_not_stop_the_server(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://s3.example")
+    check_conditions(Settings(), stores(Unreachable()))
+    assert "not checked" in caplog.text
+
+
+def test_aws_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+    check_conditions(Settings(), stores(Ignoring()))

@@ -5,6 +5,7 @@ The catalog is a file on this machine, or a DynamoDB table that other servers an
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -12,16 +13,20 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from image_processor.aws.endpoints import endpoint_override
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.cli.aws_session import open_session
 from image_processor.config.settings import PREFIX, Settings
 from image_processor.domain.errors import InvalidSettings, MissingExtra, Problem, Unavailable
 from image_processor.domain.ports import Stores
 from image_processor.ingest.outbox import Outbox, Send
+from image_processor.storage.conditions import honours_conditions
 
 from .aws import AwsAccess, bucket_names, build_invalidation, build_outbox, open_aws_stores
 
 _IN_THE_BUCKET = "objects://"
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -76,3 +81,23 @@ def build_bucket_outbox(settings: Settings) -> Outbox | None:
 def build_bucket_invalidation(settings: Settings) -> Send | None:
     """What has a CDN in front of the buckets forget an image; None without one. Raises InvalidSettings."""
     return build_invalidation(settings, bucket_access())
+
+
+def check_conditions(settings: Settings, stores: Stores) -> None:
+    """Raises InvalidSettings if the S3 service is not AWS and ignores the conditions of writes, unless the
+    settings accept that. Without an answer nothing is checked: the server may start before its storage."""
+    endpoint = endpoint_override("s3")
+    if endpoint is None:
+        return
+    try:
+        if honours_conditions(stores.processed):
+            return
+    except Unavailable as error:
+        logger.warning("not checked whether %s honours If-Match and If-None-Match: %s", endpoint, error)
+        return
+    if settings.unconditional_writes:
+        logger.warning("%s ignores If-Match and If-None-Match: an upload can overwrite another", endpoint)
+        return
+    name, option = "AWS_ENDPOINT_URL", f"{PREFIX}UNCONDITIONAL_WRITES=1"
+    expected = f"an S3 service that honours If-Match and If-None-Match of writes ({option} goes without)"
+    raise InvalidSettings([Problem(name, expected, f"{endpoint}, which ignores them")])

@@ -188,7 +188,8 @@ def build_webhook(settings: Settings) -> Webhook | None:
 
 @contextmanager
 def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
-    """The whole machine. Raises Unavailable if another server uses the same data directory."""
+    """The whole machine. Raises Unavailable if another server uses the same data directory, InvalidSettings
+    for an S3 service that would lose uploads."""
     from image_processor.standalone.tracing import UploadTracer, trace_rendition  # noqa: PLC0415 - as above
 
     live = LiveRecipe(load_recipe(settings.recipe), lambda recipe: check_recipe(recipe, settings))
@@ -205,6 +206,10 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
         # The lock comes first: `restore` replaces the catalog while it holds the lock.
         lock = stack.enter_context(DataDirLock(settings.data))
         opened = stack.enter_context(open_stores(settings))
+        if settings.uses_buckets:
+            from .buckets import check_conditions  # noqa: PLC0415 - most machines have directories
+
+            check_conditions(settings, opened)
         bucket, sends = bucket_name(settings), _bucket_sends(settings)
         catalog = _own_catalog(opened)
         events = catalog.event_queue() if webhook and catalog else None

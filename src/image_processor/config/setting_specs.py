@@ -513,6 +513,12 @@ AWS_SETTINGS = (
         "a bucket name",
         bucket,
     ),
+    SettingSpec(
+        "UNCONDITIONAL_WRITES",
+        "accept an S3 service that ignores conditions of writes: an upload can overwrite another",
+        "0 or 1",
+        flag,
+    ),
     SettingSpec("UPLOAD_PREFIX", "key prefix that clients may upload to", "a key prefix", ascii_line),
     SettingSpec(
         "TABLE",

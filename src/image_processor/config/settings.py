@@ -83,6 +83,7 @@ class Settings(Struct, frozen=True):
     tokens: tuple[Token, ...] = ()
     tokens_file: tuple[Token, ...] = ()
     allow_anonymous: bool = False
+    unconditional_writes: bool = False
     public_url: str | None = None
     distribution: str | None = None
     invalidation_queue: str | None = None
