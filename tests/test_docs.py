@@ -131,7 +131,9 @@ def test_every_route_is_on_the_page_of_the_api() -> None:
 
 def test_every_page_is_in_the_index() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
-    pages = [path.name for path in (ROOT / "docs").glob("*.md") if path.name != "README.md"]
+    docs = ROOT / "docs"
+    pages = [str(path.relative_to(docs)) for path in (*docs.glob("*.md"), *docs.glob("learn/*.md"))]
+    pages.remove("README.md")
     assert [name for name in pages if f"({name})" not in index] == []
 
 

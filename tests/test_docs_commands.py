@@ -17,7 +17,8 @@ from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
 from support.served import Served
 
 ROOT = Path(__file__).parents[1]
-PAPERS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAPERS = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("learn/*.md"))]
 START, RECIPES = ((ROOT / "docs" / name).read_text() for name in ("start.md", "recipes.md"))
 CAT = ROOT / "docs" / "architecture-diagram.png"
 

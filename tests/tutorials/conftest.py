@@ -1,0 +1,59 @@
+"""The tutorials, each in a clone of its own, and their pictures."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect, sync_playwright
+from tutorial import PAGES, Tutorial
+
+WAIT = 60_000
+"""Milliseconds until an expectation fails, enough for a busy machine."""
+
+expect.set_options(timeout=WAIT)
+
+
+@pytest.fixture
+def tutorial(tmp_path: Path) -> Iterator[Callable[[str], Tutorial]]:
+    with ExitStack() as stack:
+        yield lambda name: stack.enter_context(closing(Tutorial(tmp_path, name)))
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page 760 pixels wide. An error in its console fails the test."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        missing = "Chromium is not installed: THE PAGE WAS NOT TESTED (apt-get install chromium)"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 760, "height": 460})
+        page.set_default_timeout(WAIT)
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+        yield page
+        browser.close()
+    assert errors == []
+
+
+@pytest.fixture
+def picture(page: Page, tmp_path: Path) -> Callable[[str], None]:
+    """Takes the picture of a tutorial again where PICTURES is set."""
+
+    def take(name: str) -> None:
+        if os.environ.get("PICTURES"):
+            shot = tmp_path / "picture.png"
+            page.screenshot(path=shot)
+            with Image.open(shot) as image:
+                image.save(PAGES / f"{name}.webp", quality=62)
+
+    return take
