@@ -12,6 +12,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, Route, expect
 from serving import Site
 from test_library import png
+from timers import hold_timers
 from windows import Open
 
 import image_processor
@@ -76,6 +77,7 @@ def test_an_image_shows_its_facts_renditions_and_what_is_similar(
     expect(pictures).to_have_count(10)
     for at in range(10):
         pictures.nth(at).scroll_into_view_if_needed()
+        expect(pictures.nth(at)).to_have_js_property("complete", True)
         assert pictures.nth(at).evaluate("(img) => img.decode().then(() => img.naturalWidth)") > 0
     page.get_by_role("button", name="copy.jpg").click()
     expect(page.locator("#details-name")).to_have_text("copy.jpg")
@@ -114,6 +116,7 @@ def test_an_image_is_zoomed_into_its_original(open_page: Open, coffee: Site, wid
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_click_sets_the_focus_and_undo_takes_it_back(open_page: Open, coffee: Site, width: int) -> None:
     page = open_page(f"/#{ID}", width=width)
+    hold_timers(page)
     salient = coffee.api.get(f"/images/{ID}").json()["focus"]
     page.get_by_role("button", name="Set focus").click()
     picture = page.locator(".sheet-of-image")
@@ -165,10 +168,9 @@ def test_a_focus_stays_shown_while_older_records_arrive(open_page: Open, coffee:
     page.get_by_role("button", name="Remove focus").click()
     expect_marker(page, salient)
     # The removal is on its way; the record that the page reads meanwhile does not know of it.
-    with page.expect_response(f"**/images/{ID}") as answer:
-        coffee.api.post(f"/images/{ID}/reprocess").raise_for_status()
-    assert answer.value.json()["focal_point"] == [0.25, 0.75]
-    expect(page.locator("#toast")).to_contain_text("coffee.png is ready")
+    again = coffee.api.post(f"/images/{ID}/reprocess", headers={"prefer": "wait=30"}).json()
+    assert again["focal_point"] == [0.25, 0.75]
+    expect(page.locator(".facts")).to_contain_text(f"Processed{again['revision']}\u00a0times")
     expect_marker(page, salient)
     page.get_by_role("button", name="Arrows move it").press("ArrowRight")
     expect_marker(page, [salient[0] + 0.01, salient[1]])
@@ -182,6 +184,7 @@ def test_a_focus_stays_shown_while_older_records_arrive(open_page: Open, coffee:
 def test_undo_of_a_focus_takes_all_its_steps_back(open_page: Open, coffee: Site) -> None:
     coffee.api.put(f"/images/{ID}/focus", json={"x": 0.3, "y": 0.3}).raise_for_status()
     page = open_page(f"/#{ID}")
+    hold_timers(page)
     sent: list[str] = []
     page.on("request", lambda request: sent.append(f"{request.method} {request.post_data}"))
     page.get_by_role("button", name="Set focus").click()

@@ -7,14 +7,15 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 from serving import Site
+from timers import hold_timers, run_held_timers
 from transfers import drop
 from windows import Open
 
 from image_processor.domain.keys import image_id
+from support.waiting import wait_for
 
 
 def png(width: int = 8, height: int = 8, colour: tuple[int, ...] = (200, 90, 40)) -> bytes:
@@ -23,14 +24,11 @@ def png(width: int = 8, height: int = 8, colour: tuple[int, ...] = (200, 90, 40)
     return buffer.getvalue()
 
 
-def wait_until_gone(page: Page, file: Path) -> None:
-    """Wait until the deletion is done, which can be undone before."""
+def delete_held(page: Page, file: Path) -> None:
+    """Let the time pass in which a deletion can be undone. The page's timers are held."""
     assert file.exists()
-    for _ in range(300):
-        page.wait_for_timeout(100)
-        if not file.exists():
-            return
-    pytest.fail(f"{file} is not deleted")
+    run_held_timers(page)
+    wait_for(lambda: not file.exists(), f"the deletion of {file.name}")
 
 
 def card(page: Page, key: str):
@@ -85,9 +83,10 @@ def test_a_card_never_goes_back_from_done_to_in_work(page: Page, site: Site) -> 
         }"""
     )
     drop(page, ("a.png", png(64, 64)))
-    expect(card(page, "a.png")).to_have_attribute("data-status", "processed")
+    expect(card(page, "a.png").locator(".picture.loaded")).to_be_visible()
     site.api.post("/images", json={"key": "a.png"})
-    site.api.post(f"/images/{image_id('uploads', 'a.png')}/reprocess", headers={"prefer": "wait=30"})
+    with page.expect_response(re.compile(r"/images\?.*ids=")):  # the page has seen the end of it
+        site.api.post(f"/images/{image_id('uploads', 'a.png')}/reprocess").raise_for_status()
     expect(page.locator("#state-text")).to_have_text("Up to date")
     states = page.evaluate("window.states")
     assert states[-1] == "processed"
@@ -112,14 +111,15 @@ def test_uploads_pause_and_resume(page: Page, site: Site) -> None:
     page.route("**/uploads/*.png", lambda route: held.append(route))  # noqa: PLW0108 - a builtin is no handler
     drop(page, *((f"{number}.png", png()) for number in range(6)))
     expect(page.locator(".card")).to_have_count(6)
+    while len(held) < (sent := 3):  # so many at once
+        page.wait_for_timeout(20)
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#tray")).to_contain_text("Paused")
-    sent = len(held)
+    page.unroute("**/uploads/*.png")
     for route in held:
         route.continue_()
-    page.unroute("**/uploads/*.png")
     expect(page.locator('.card[data-status="processed"]')).to_have_count(sent)
-    assert sum(entry.suffix == ".png" for entry in (site.data / "uploads").iterdir()) == sent < 6
+    assert sum(entry.suffix == ".png" for entry in (site.data / "uploads").iterdir()) == sent
     page.get_by_role("button", name="Resume").click()
     expect(page.locator('.card[data-status="processed"]')).to_have_count(6)
 
@@ -127,9 +127,10 @@ def test_uploads_pause_and_resume(page: Page, site: Site) -> None:
 def test_a_refused_image_is_deleted_from_its_card(page: Page, site: Site) -> None:
     drop(page, ("notes.txt", b"words"))
     expect(card(page, "notes.txt")).to_contain_text("Send a JPEG, PNG")
+    hold_timers(page)
     page.get_by_role("button", name="Delete notes.txt").click()
     expect(page.locator("#empty")).to_be_visible()
-    wait_until_gone(page, site.data / "uploads" / "notes.txt")
+    delete_held(page, site.data / "uploads" / "notes.txt")
 
 
 def test_a_transparent_image_is_shown_on_a_checkerboard(page: Page) -> None:
@@ -152,12 +153,11 @@ def test_a_large_library_draws_what_is_in_the_window(page: Page) -> None:
     page.route("**/images?*", listing)
     page.reload()
     expect(page.locator(".card")).not_to_have_count(0)
-    for _ in range(30):
+    last = card(page, "000999.jpg")
+    while not last.count():
         page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
         page.wait_for_timeout(30)
-        if card(page, "000999.jpg").count():
-            break
-    expect(card(page, "000999.jpg")).to_be_visible()
+    expect(last).to_be_visible()
     assert page.locator(".card").count() < 80
 
 

@@ -11,11 +11,13 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 from serving import Site
-from test_library import card, png, wait_until_gone
+from test_library import card, delete_held, png
+from timers import hold_timers
 from transfers import drop
 from windows import Open
 
 from image_processor.domain.keys import image_id
+from support.waiting import wait_for
 
 WIDTHS = [390, 1440]
 
@@ -39,6 +41,10 @@ def expect_names(page: Page, *keys: str) -> None:
     expect(page.locator(".card")).to_have_count(len(keys))
     for index, key in enumerate(keys):
         expect(page.locator(f'.card[data-index="{index}"]')).to_have_attribute("data-key", key)
+
+
+def rendered_at(site: Site) -> dict[str, str]:
+    return {image["id"]: image["updated_at"] for image in site.api.get("/images").json()["images"]}
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -102,6 +108,7 @@ def test_several_images_are_downloaded_rendered_again_and_deleted(
     bodies = {f"{number}.png": png(8, 8, (number, 0, 0)) for number in range(5)}
     site.put_all(bodies)
     page = open_page("/?sort=name", width=width)
+    hold_timers(page)
     expect(page.locator(".card")).to_have_count(5)
     page.get_by_role("checkbox", name="Choose 1.png").check()
     expect(page.locator("#selection")).to_contain_text("1\u00a0image chosen")
@@ -117,14 +124,12 @@ def test_several_images_are_downloaded_rendered_again_and_deleted(
             name: bodies[name] for name in ("1.png", "3.png")
         }
 
-    before = {image["id"]: image["updated_at"] for image in site.api.get("/images").json()["images"]}
+    before = rendered_at(site)
     page.get_by_role("button", name="Render again").click()
     expect(page.locator("#toast")).to_contain_text("2\u00a0images are rendered again.")
-    while site.api.get("/health").json()["backlog"]:
-        page.wait_for_timeout(50)
-    after = {image["id"]: image["updated_at"] for image in site.api.get("/images").json()["images"]}
     again = {image_id("uploads", key) for key in ("1.png", "3.png")}
-    assert {id_ for id_ in before if after[id_] > before[id_]} == again
+    wait_for(lambda: all(rendered_at(site)[id_] > before[id_] for id_ in again), "both rendered again")
+    assert {id_ for id_, time in rendered_at(site).items() if time > before[id_]} == again
 
     page.get_by_role("button", name="Delete").click()
     expect_names(page, "0.png", "2.png", "4.png")
@@ -150,16 +155,18 @@ def test_a_deletion_that_cannot_be_undone_any_more_is_done(page: Page, site: Sit
     """After its time, and when the page is closed before."""
     site.put_all({"a.png": png(), "b.png": png()})
     page.reload()
+    hold_timers(page)
     page.get_by_role("checkbox", name="Choose a.png").check()
     page.keyboard.press("Delete")
     expect_names(page, "b.png")
+    delete_held(page, site.data / "uploads" / "a.png")
     page.get_by_role("checkbox", name="Choose b.png").check()
     page.keyboard.press("Delete")
+    expect(page.locator("#empty")).to_be_visible()
+    left = site.data / "uploads" / "b.png"
+    assert left.exists()
     page.goto("about:blank")
-    for name in ("a.png", "b.png"):
-        file = site.data / "uploads" / name
-        if file.exists():
-            wait_until_gone(page, file)
+    wait_for(lambda: not left.exists(), "the deletion of b.png")
 
 
 def test_similar_images_are_a_filter(open_page: Open, site: Site) -> None:

@@ -52,7 +52,8 @@ def opened(browser: Browser, site: Site, body: str, density: float) -> Page:
     page = context.new_page()
     text = f"<!doctype html><meta charset=utf-8><title>A page</title>{body}"
     page.route("**/a-page", lambda route: route.fulfill(body=text, content_type="text/html"))
-    page.goto("/a-page", wait_until="networkidle")
+    page.goto("/a-page")
+    page.wait_for_function("[...document.images].every((image) => image.complete && image.currentSrc)")
     return page
 
 
@@ -116,7 +117,8 @@ def test_a_background_loads_a_sharp_rendition_in_the_best_format(
     page.on("request", lambda request: requested.append(request.url))
     text = f"<!doctype html><meta charset=utf-8>{body}"
     page.route("**/a-page", lambda route: route.fulfill(body=text, content_type="text/html"))
-    page.goto("/a-page", wait_until="networkidle")
+    with page.expect_response("**/renditions/**"):
+        page.goto("/a-page")
     (url,) = [item for item in requested if "/renditions/" in item]
     assert f"w={200 * density},fm=avif.avif" in url
     height = page.evaluate("document.querySelector('.picture').getBoundingClientRect().height")

@@ -118,6 +118,7 @@ def test_two_formats_are_compared_by_bytes_score_and_time(open_page: Open, site:
     page = open_playground(open_page, site)
     page.locator("#parameter-w").fill("500")
     page.locator("#parameter-q").fill("30")
+    expect_result(page, "w=500,q=30,fm=webp", 500)
     page.locator("#against").select_option("jpeg")
     page.get_by_text("Side by side").click()
     verdicts = page.locator("#playground .verdict")

@@ -54,11 +54,10 @@ export function inFormat(text: string, format: string): string {
 
 // How much each result loses, in comparison with the same pixels without loss.
 function useScores(id: string, results: (Result | null)[]): (number | null)[] {
-  const [scores, setScores] = useState<(number | null)[]>([]);
+  const [scores, setScores] = useState<{ of: string; values: (number | null)[] }>({ of: "", values: [] });
   const texts = results.map((result) => result?.text ?? "").join(" ");
   useEffect(() => {
     const controller = new AbortController();
-    setScores([]);
     const found = results.filter((result) => result !== null);
     if (!found.length || !found.some(({ format }) => format in FORMATS && format !== LOSSLESS)) return;
     void (async () => {
@@ -66,11 +65,11 @@ function useScores(id: string, results: (Result | null)[]): (number | null)[] {
       const reference = await api.preview(id, inFormat(found[0]!.text, LOSSLESS), controller.signal).catch(() => null);
       if (!reference) return;
       const made = await Promise.all(results.map((result) => (result ? score(reference.body, result.body, result.format).catch(() => null) : null)));
-      if (!controller.signal.aborted) setScores(made);
+      if (!controller.signal.aborted) setScores({ of: texts, values: made });
     })();
     return () => controller.abort();
   }, [id, texts]);
-  return scores;
+  return scores.of === texts ? scores.values : [];
 }
 
 interface Props {

@@ -29,7 +29,7 @@ export function remove(images: readonly Removable[]): void {
   const pending: Pending = {
     images,
     timer: setTimeout(() => void commit(pending), UNDO_MILLISECONDS),
-    toast: say(`${name} deleted.`, { label: "Undo", run: () => undo(pending) }, UNDO_MILLISECONDS),
+    toast: say(`${name} deleted.`, { label: "Undo", run: () => undo(pending) }),
   };
   waiting = [...waiting, pending];
 }

@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 
 const MILLISECONDS = 6000;
+// What has a button stays long enough to reach it.
 export const UNDO_MILLISECONDS = 10_000;
 const MAX_SHOWN = 3;
 
@@ -21,7 +22,7 @@ export const toasts = signal<readonly Toast[]>([]);
 let lastId = 0;
 
 // Returns what `dismiss` takes.
-export function say(text: string, action?: Action, milliseconds = MILLISECONDS): number {
+export function say(text: string, action?: Action, milliseconds = action ? UNDO_MILLISECONDS : MILLISECONDS): number {
   const id = ++lastId;
   toasts.value = fitting([...toasts.value, { id, text, action }]);
   setTimeout(() => dismiss(id), milliseconds);
