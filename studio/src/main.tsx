@@ -4,6 +4,7 @@ import { render } from "preact";
 
 import { App } from "./components/App";
 import * as access from "./state/access";
+import * as bulk from "./state/bulk";
 import * as focus from "./state/focus";
 import * as folders from "./state/folders";
 import * as follow from "./state/follow";
@@ -25,6 +26,7 @@ void access.load().then((isAllowed) => {
   follow.start();
   folders.start();
   removal.start();
+  bulk.start();
   focus.start();
   server.load().catch(sayError);
 });

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 from serving import Site
 from test_library import card, delete_held, png
-from timers import hold_timers
+from timers import hold_timers, run_held_timers
 from transfers import drop
 from windows import Open
 
@@ -191,3 +191,31 @@ def test_an_order_that_the_server_lacks_is_explained(page: Page, site: Site) -> 
     page.route("**/images?*sort=*", lambda route: route.fulfill(status=400, json=problem))
     page.get_by_label("Order").select_option("By name")
     expect(page.locator("#toast")).to_contain_text("expected newest, as there is no other index")
+
+
+def test_all_that_match_are_chosen_also_what_is_not_loaded(page: Page, site: Site) -> None:
+    bodies = {f"in/{number:03}.txt": b"words %d" % number for number in range(105)}
+    site.put_all({**bodies, "other.txt": b"other words"})
+    page.goto("/?search=in/")
+    hold_timers(page)
+    expect(page.locator(".total")).to_have_text("105\u00a0images")
+    page.get_by_role("checkbox", name="Choose 104.txt").check()
+    page.get_by_role("button", name="Choose all 105").click()
+    expect(page.locator("#selection")).to_contain_text("105\u00a0images chosen")
+    expect(page.get_by_role("button", name="Choose all")).to_have_count(0)
+    page.get_by_role("checkbox", name="Choose 104.txt").uncheck()
+    expect(page.locator("#selection")).to_contain_text("104\u00a0images chosen")
+    page.keyboard.press("Delete")
+    expect(page.locator("#toast")).to_contain_text("104\u00a0images deleted.")
+    expect(page.locator(".total")).to_have_text("1\u00a0image")
+    page.keyboard.press("Control+z")
+    expect(page.locator(".total")).to_have_text("105\u00a0images")
+    page.keyboard.press("Control+a")
+    expect(page.locator("#selection")).to_contain_text("105\u00a0images chosen")
+    page.keyboard.press("Delete")
+    expect(page.locator("#nothing")).to_be_visible()
+    run_held_timers(page)
+    wait_for(lambda: not list((site.data / "uploads" / "in").glob("*.txt")), "the deletion of all")
+    expect(page.locator("#state-text")).to_have_text("Up to date")
+    page.get_by_role("button", name="Show all").click()
+    expect_names(page, "other.txt")

@@ -79,24 +79,48 @@ export const removeAtEnd = (id: string) => void send(`/images/${id}`, { method: 
 export const reprocess = (id: string) => request<Image>("POST", `/images/${id}/reprocess`);
 export const sample = () => request<Upload>("POST", "/samples");
 
-interface Listing {
-  images: CardImage[];
+// What every listing has of an image.
+export type ImageName = Pick<Image, "id" | "original">;
+
+interface Listing<T = CardImage> {
+  images: T[];
   cursor: string | null;
   total: number | null;
 }
 
-function list(parameters: Record<string, string | number | null>): Promise<Listing> {
-  const query = new URLSearchParams({ fields: CARD_FIELDS.join() });
+type Parameters = Record<string, string | number | null>;
+
+function list<T = CardImage>(parameters: Parameters, fields: readonly string[] = CARD_FIELDS): Promise<Listing<T>> {
+  const query = new URLSearchParams({ fields: fields.join() });
   for (const [name, value] of Object.entries(parameters)) if (value) query.set(name, String(value));
-  return request<Listing>("GET", `/images?${query}`);
+  return request<Listing<T>>("GET", `/images?${query}`);
 }
 
 // A page, and with the first one the number of all images, if the server can count them.
 export function page(filter: Filter, limit: number, cursor: string | null): Promise<Listing> {
   if (filter.near) return near(filter.near, limit);
+  return list({ ...matching(filter), limit, cursor, total: cursor ? null : "true" });
+}
+
+const MAX_NAMES = 1000;
+
+// The names of all images that match.
+export async function names(filter: Filter): Promise<ImageName[]> {
+  if (filter.near) return (await near(filter.near, MAX_IDS)).images;
+  const found: ImageName[] = [];
+  let cursor: string | null = null;
+  do {
+    const listing: Listing<ImageName> = await list({ ...matching(filter), limit: MAX_NAMES, cursor }, ["id"]);
+    found.push(...listing.images);
+    cursor = listing.cursor;
+  } while (cursor);
+  return found;
+}
+
+function matching(filter: Filter): Parameters {
   const { search, status, sort, format } = filter;
   const [low, high] = SIZES[filter.size] ?? [0, Infinity];
-  return list({
+  return {
     search,
     status,
     sort,
@@ -105,10 +129,7 @@ export function page(filter: Filter, limit: number, cursor: string | null): Prom
     min_bytes: low,
     max_bytes: high === Infinity ? null : high,
     since: since(filter.date),
-    limit,
-    cursor,
-    total: cursor ? null : "true",
-  });
+  };
 }
 
 // An image, and after it those that look like it, the nearest first.

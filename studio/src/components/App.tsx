@@ -2,6 +2,7 @@
 
 import { counted } from "../labels";
 import { mayRead, mayWrite } from "../state/access";
+import { tasks } from "../state/bulk";
 import { isConnected } from "../state/follow";
 import { workingCount } from "../state/library";
 import { isOnAws } from "../api/aws";
@@ -73,15 +74,18 @@ function skip() {
   (image ?? document.querySelector<HTMLElement>("main"))?.focus();
 }
 
-function State() {
+function state(): [name: string, text: string] {
+  if (!isConnected.value) return ["lost", "Connection lost, reconnecting"];
+  const task = tasks.value[0];
+  if (task) return ["busy", `${task.doing}: ${task.done.toLocaleString("en")} of ${task.total.toLocaleString("en")}`];
   const working = workingCount.value;
-  const [state, text] = !isConnected.value
-    ? ["lost", "Connection lost, reconnecting"]
-    : working
-      ? ["busy", `${counted(working, "image", "images")} in progress`]
-      : ["ready", "Up to date"];
+  return working ? ["busy", `${counted(working, "image", "images")} in progress`] : ["ready", "Up to date"];
+}
+
+function State() {
+  const [name, text] = state();
   return (
-    <p class="state" data-state={state}>
+    <p class="state" data-state={name}>
       <span class="dot" aria-hidden="true" />
       <span id="state-text">{text}</span>
     </p>

@@ -17,6 +17,7 @@ const MAX_ARCHIVED = 1000;
 export function Selection() {
   useEffect(listen, []);
   const count = selection.selected.value.length;
+  const total = library.total.value;
   if (!count || hasDialog()) return null;
   const ids = () => selection.selectedItems().map(({ id }) => id);
   const isTooMany = count > MAX_ARCHIVED;
@@ -26,9 +27,9 @@ export function Selection() {
       <p class="chosen" role="status">
         {counted(count, "image", "images")} chosen
       </p>
-      {count < library.shown.value.length && (
-        <button class="link" type="button" onClick={selection.selectAll}>
-          Choose all {library.shown.value.length.toLocaleString("en")}
+      {(total === null ? count <= library.shown.value.length : count < total) && (
+        <button class="link" type="button" disabled={selection.isReading.value} onClick={selection.selectAll}>
+          Choose all {total?.toLocaleString("en")}
         </button>
       )}
       <div class="actions">

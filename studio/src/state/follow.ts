@@ -7,6 +7,7 @@ import { follow, type TypedEvent } from "../api/events";
 import { type Item, isDone, newItem } from "./item";
 import * as library from "./library";
 import { close } from "./location";
+import * as selection from "./selection";
 import { sayReady, sayRefused, summary } from "./outcomes";
 import { say, sayError } from "./toasts";
 import * as uploads from "./uploads";
@@ -76,7 +77,7 @@ function onEvents(events: TypedEvent[]): void {
       const item = known ?? found.get(key);
       const changed = { ...(item ?? newItem(key, "queued")), id, ...change(event, item) };
       if (known) library.mark(key, changed);
-      else found.set(key, changed);
+      else if (!selection.isKnown(key)) found.set(key, changed); // else it is further down, and not new
       tell(event);
     }
     library.remove(...gone);

@@ -29,11 +29,18 @@ export const waiting = signal<readonly string[]>([]);
 // How many images match on the server that are not in the page yet; null if it cannot count them.
 const unloaded = signal<number | null>(0);
 
-// How many images match; null if that is not known.
-export const total = computed(() => (unloaded.value === null ? null : shown.value.length + unloaded.value));
-
 // Images that will be deleted soon, unless the user undoes it.
 const hidden = signal<ReadonlySet<string>>(new Set());
+
+export const isHidden = (key: string): boolean => hidden.value.has(key);
+
+const isUnloaded = (key: string): boolean => !items.has(key);
+
+// How many images match; null if that is not known.
+export const total = computed(() => {
+  const [count, among] = [shown.value.length, unloaded.value];
+  return among === null ? null : count + Math.max(0, among - [...hidden.value].filter(isUnloaded).length);
+});
 
 export function hide(keys: readonly string[]): void {
   hidden.value = new Set([...hidden.peek(), ...keys]);
@@ -121,8 +128,11 @@ export function showWaiting(): void {
 
 export function remove(...removed: string[]): void {
   const gone = new Set(removed.filter((key) => items.has(key)));
-  if (!gone.size) return;
+  const unseen = removed.filter((key) => isUnloaded(key) && hidden.peek().has(key));
+  if (!gone.size && !unseen.length) return;
   batch(() => {
+    unloaded.value &&= Math.max(0, unloaded.value - unseen.length);
+    unhide(unseen);
     for (const key of gone) forget(key);
     unhide([...gone]);
     order.value = order.value.filter((key) => !gone.has(key));

@@ -19,6 +19,7 @@ interface Pending {
   readonly toast: number;
 }
 
+const MAX_GONE = 100;
 let waiting: readonly Pending[] = [];
 
 export function remove(images: readonly Removable[]): void {
@@ -55,17 +56,25 @@ function undo(pending: Pending): void {
 
 async function commit(pending: Pending): Promise<void> {
   if (!take(pending)) return;
-  await inParallel(pending.images, async ({ key, id }) => {
+  // Each removal costs as much as all that are hidden: some at once.
+  let gone: string[] = [];
+  const flush = () => {
+    library.remove(...gone);
+    gone = [];
+  };
+  const settle = (key: string) => gone.push(key) >= MAX_GONE && flush();
+  await inParallel("Deleting", pending.images, async ({ key, id }) => {
     try {
       await api.remove(id);
-      library.remove(key);
+      settle(key);
     } catch (error) {
       const isGone = error instanceof api.Problem && error.problem.status === 404;
-      if (isGone) return library.remove(key);
+      if (isGone) return void settle(key);
       library.unhide([key]);
       sayError(error);
     }
   });
+  flush();
 }
 
 // Requests of a closing page must be marked to outlive it.

@@ -1,17 +1,33 @@
-// The images that the user has chosen, to do something with all of them.
+// The images that the user has chosen, to do something with all of them. All that match the filter can be chosen,
+// also those that the page has not loaded.
 
 import { computed, signal } from "@preact/signals";
 
-import type { Item } from "./item";
+import * as api from "../api/client";
+import type { Filter } from "./filter";
 import * as library from "./library";
+import { sayError } from "./toasts";
+
+export interface Chosen {
+  readonly key: string;
+  readonly id: string;
+}
 
 const chosen = signal<ReadonlySet<string>>(new Set()); // keys
 let anchor: string | null = null;
 
-// In the order of the grid. What has left the grid is not chosen any more.
+// What matches a filter, by key: read when all of it was chosen.
+const matching = signal<{ readonly filter: Filter | null; readonly ids: ReadonlyMap<string, string> }>({ filter: null, ids: new Map() });
+export const isReading = signal(false);
+
+// In the order of the grid, and after them those that are not loaded. What has left the grid is not chosen any more.
 export const selected = computed<readonly string[]>(() => {
   const keys = chosen.value;
-  return keys.size ? library.shown.value.filter((key) => keys.has(key)) : [];
+  if (!keys.size) return [];
+  const { filter, ids } = matching.value;
+  const loaded = library.shown.value.filter((key) => keys.has(key));
+  if (filter !== library.filter.value) return loaded;
+  return [...loaded, ...[...ids.keys()].filter((key) => keys.has(key) && !library.itemOf(key) && !library.isHidden(key))];
 });
 
 export const isSelected = (key: string): boolean => chosen.value.has(key);
@@ -32,8 +48,25 @@ export function extendTo(key: string): void {
   chosen.value = new Set([...chosen.peek(), ...range]);
 }
 
+// Chooses all images that match the filter.
 export function selectAll(): void {
   chosen.value = new Set(library.shown.peek());
+  if (library.cursor.peek()) void selectUnloaded();
+}
+
+async function selectUnloaded(): Promise<void> {
+  const filter = library.filter.peek();
+  isReading.value = true;
+  try {
+    const found = await api.names(filter);
+    if (filter !== library.filter.peek() || !chosen.peek().size) return;
+    matching.value = { filter, ids: new Map(found.map(({ id, original }) => [original, id])) };
+    chosen.value = new Set([...chosen.peek(), ...matching.peek().ids.keys()]);
+  } catch (error) {
+    sayError(error);
+  } finally {
+    isReading.value = false;
+  }
 }
 
 export function clear(): void {
@@ -41,9 +74,12 @@ export function clear(): void {
   anchor = null;
 }
 
+// Whether the server has an image that the page has not loaded, as far as the page has asked for names.
+export const isKnown = (key: string): boolean => matching.peek().ids.has(key);
+
 // The chosen images that the server knows.
-export const selectedItems = (): (Item & { id: string })[] =>
-  selected
-    .peek()
-    .map((key) => library.peek(key))
-    .filter((item): item is Item & { id: string } => item !== undefined && item.id !== null);
+export const selectedItems = (): Chosen[] =>
+  selected.peek().flatMap((key) => {
+    const id = library.peek(key)?.id ?? matching.peek().ids.get(key);
+    return id ? [{ key, id }] : [];
+  });
