@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import skimage
@@ -142,13 +142,10 @@ class Tutorial:
     def close(self) -> None:
         """End the shell and all that it has started."""
         if self._shell.poll() is None:
-            assert self._shell.stdin is not None
-            self._shell.stdin.write("kill -9 $(jobs -p) 2>/dev/null; exit\n")
-            self._shell.stdin.close()
-            self._shell.wait(WAIT_SECONDS)
-        assert self._shell.stdout is not None
-        self._shell.stdout.close()
-        shutil.rmtree(self.example, ignore_errors=True)
+            self._shell.communicate("kill -9 $(jobs -p) 2>/dev/null; exit\n", WAIT_SECONDS)
+        else:
+            with suppress(BrokenPipeError):
+                self._shell.communicate()
 
 
 def _check(expected: str, printed: str) -> None:
