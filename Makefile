@@ -53,11 +53,12 @@ coverage: $(DEV) ## the tests that need no emulated AWS, under coverage, with th
 
 lint: style $(TEMPLATE_LINTED) ## style, types, import directions, and the template after a change
 
-style: $(DEV) ## style, types, import directions
+style: $(DEV) ## style, types, import directions, spelling and plain English
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/lint_prose.py
 
 unit: $(DEV) $(AWS) $(TEMPLATE) $(SAM) $(SITE) ## the tests alone; PYTEST_ARGS="-k name" narrows them
 ifeq ($(PYTEST_ARGS),)

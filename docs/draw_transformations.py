@@ -123,14 +123,14 @@ has more bytes than the original:
 | --- | --- |
 | `pixels` | it has other pixels: colours were converted, or a parameter changes them |
 | `orientation` | EXIF orientation was applied |
-| `colour` | the file's colour space cannot be told in this format, or not be removed from it |
+| `colour` | this format cannot carry the file's colour space, or it cannot be removed |
 | `options` | `prog` or `colours` asks for another encoding |
 | `damaged` | the file ends early or is damaged |
-| `structure` | the file has parts that cannot be told from metadata |
+| `structure` | the file has parts that cannot be distinguished from metadata |
 | `profile` | with the profile of `IMAGE_PROCESSOR_ICC` the original's data has more bytes, too |
 
 Viewers then decode what a stranger has encoded. `keep-smaller=0`, in a recipe `keep_smaller = false`, always
-encodes anew.
+encodes again.
 
 ## Fit
 

@@ -202,7 +202,7 @@ def test_a_cut_form_is_never_taken_for_a_whole_one(length: int) -> None:
 def test_a_form_does_not_go_on_beside_its_file(first: bytes, repeated: bytes) -> None:
     """Who sends it may not have shown a token or a signature yet."""
     pieces = [first, *[repeated] * (2 * MAX_OUTSIDE_BYTES // len(repeated))]
-    with pytest.raises(Invalid, match=f"at most {MAX_OUTSIDE_BYTES} bytes beside the file"):
+    with pytest.raises(Invalid, match=f"at most {MAX_OUTSIDE_BYTES} bytes in addition to the file"):
         read([piece for piece in pieces if piece])
 
 

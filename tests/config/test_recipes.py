@@ -194,7 +194,7 @@ def test_the_first_matching_rule_applies():
         ),
         (
             'width = 1\ntransformations = ["w=1"]',
-            "line 3: expected no other field beside it for presets.p.transformations, got width",
+            "line 3: expected no other field with it for presets.p.transformations, got width",
         ),
         (
             'transformations = ["w=0"]',

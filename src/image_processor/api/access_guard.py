@@ -107,7 +107,7 @@ def refusal_of(access: Access, caller: Caller) -> ASGIApp | None:
         "insufficient-scope",
         f"expected a token of the scope {needed} or above, got {caller.scope}",
         {"www-authenticate": challenge},
-        fix="Ask whoever runs the server for such a token.",
+        fix="Ask the administrator of the server for such a token.",
     )
 
 

@@ -24,7 +24,7 @@ MAX_FIELD_BYTES = 16 * 1024
 
 
 MAX_OUTSIDE_BYTES = 64 * 1024
-"""The most bytes beside the file, with what delimits parts: empty parts and blank lines cost time, too."""
+"""The most bytes in addition to the file, with what delimits parts: empty parts and blank lines cost time, too."""
 
 
 class Chunks(Protocol):
@@ -92,7 +92,7 @@ class FormFile:
         if not (self._in_file or self._chunks or self._is_complete):
             self._outside += len(data)
             if self._outside > MAX_OUTSIDE_BYTES:
-                self._fail(f"at most {MAX_OUTSIDE_BYTES} bytes beside the file", "more")
+                self._fail(f"at most {MAX_OUTSIDE_BYTES} bytes in addition to the file", "more")
         if self._error:
             raise self._error
         if not data and not self._is_complete:

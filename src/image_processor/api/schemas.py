@@ -329,7 +329,7 @@ class LazyRenditionModel(Model):
     )
     transformation: str = Field(examples=["w=640,fm=avif"])
     width: int | None = Field(
-        default=None, description="In pixels, like the height; null if only the pixels of the image tell it."
+        default=None, description="In pixels, like the height; null if it is known only after decoding."
     )
     height: int | None = None
 

@@ -92,7 +92,7 @@ def _read_texts(table: Mapping[str, Any], errors: ErrorCollector, path: Path) ->
     path, texts = (*path, "transformations"), table["transformations"]
     others = set(table) - {"transformations", "public", "eager"}
     if others:
-        errors.add_text(path, "no other field beside it", ", ".join(others))
+        errors.add_text(path, "no other field with it", ", ".join(others))
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         errors.add(path, 'a list of texts such as "w=640,fm=webp"', texts)
         return ()

@@ -522,7 +522,7 @@ AWS_SETTINGS = (
     SettingSpec("UPLOAD_PREFIX", "key prefix that clients may upload to", "a key prefix", ascii_line),
     SettingSpec(
         "TABLE",
-        "DynamoDB table of the records, or a catalog's URL; by default objects beside the renditions",
+        "DynamoDB table of the records, or a catalog's URL; by default objects next to the renditions",
         "a table name",
         ascii_line,
     ),

@@ -148,7 +148,7 @@ class KeepSmaller(StrEnum):
     DAMAGED = "damaged"
     """The file ends early or is damaged."""
     STRUCTURE = "structure"
-    """The file has parts that cannot be told from metadata."""
+    """The file has parts that cannot be distinguished from metadata."""
     PROFILE = "profile"
     """With the profile that the ICC policy embeds, the coded data has more bytes too."""
 

@@ -94,7 +94,7 @@ class Cloudinary(Struct, frozen=True):
         texts = [_decode(component, builder) for component in components]
         operations = read_components(list(filter(None, texts)), builder, self.named)
         if builder.preset is not None and operations:
-            builder.add_error("t", "no other operations beside it", f"t_{builder.preset} with others")
+            builder.add_error("t", "no other operations with it", f"t_{builder.preset} with others")
         elif not builder.problems:
             _set_operations(operations, builder)
         return builder.build(key, signed=signed)
