@@ -24,7 +24,7 @@ MAX_FIELD_BYTES = 16 * 1024
 
 
 MAX_OUTSIDE_BYTES = 64 * 1024
-"""The most bytes in addition to the file, with what delimits parts: empty parts and blank lines cost time, too."""
+"""The most bytes without the file, with what delimits parts: empty parts and blank lines cost time, too."""
 
 
 class Chunks(Protocol):

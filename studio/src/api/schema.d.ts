@@ -1070,7 +1070,7 @@ export interface components {
             transformation: string;
             /**
              * Width
-             * @description In pixels, like the height; null if only the pixels of the image tell it.
+             * @description In pixels, like the height; null if it is known only after decoding.
              */
             width?: number | null;
             /** Height */
