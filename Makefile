@@ -89,6 +89,7 @@ docs: $(DEV) ## draw the pictures of docs/ again, and write the schema of events
 	$(BIN)/python docs/draw_architecture.py
 	$(BIN)/python docs/draw_aws_diagram.py
 	$(BIN)/python docs/draw_transformations.py
+	$(BIN)/python docs/write_cookbook.py
 	$(BIN)/python docs/write_event_schema.py
 	$(BIN)/python docs/write_reference.py
 

@@ -30,16 +30,20 @@ class Originals:
         self._photo = Image.open(io.BytesIO(cropped)).convert("RGB")
         self._made: dict[str, bytes] = {}
 
+    def file(self, name: str) -> bytes:
+        """The original of that name."""
+        if name not in self._made:
+            self._made[name] = _DRAWN[name](self._photo)
+        return self._made[name]
+
     def rendition(self, example: Example) -> bytes:
         """What ``example`` comes to, in the format that its text says."""
-        if example.original not in self._made:
-            self._made[example.original] = _DRAWN[example.original](self._photo)
-        return rendered(self._made[example.original], example.text)
+        return rendered(self.file(example.original), example.text)
 
 
 def rendered(original: bytes, text: str) -> bytes:
     """One rendition of ``original``, in which overlays may name the mark."""
-    marks = {MARK: _mark()} if MARK in text else None
+    marks = {MARK: mark()} if MARK in text else None
     return render(original, [parse(text)], Limits(), summary=False, overlay_sources=marks).renditions[0].body
 
 
@@ -110,7 +114,7 @@ _DRAWN: dict[str, Callable[[Image.Image], bytes]] = {
 }
 
 
-def _mark() -> bytes:
+def mark() -> bytes:
     """A ring around a sail."""
     side = 256
     mark = Image.new("RGBA", (side, side))

@@ -18,7 +18,7 @@ from support.served import Served
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAPERS = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("learn/*.md"))]
+PAPERS = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 START, RECIPES = ((ROOT / "docs" / name).read_text() for name in ("start.md", "recipes.md"))
 CAT = ROOT / "docs" / "architecture-diagram.png"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,8 @@ _LINK = re.compile(
     r"(!?\[(?:[^\]\\]|\\.|\n)*?\]\()([^)\s#]*)((?:#[^)\s]*)?\))"  # [text](target#anchor)
     r'|((?:src|srcset|href)=")([^"\s#]*)((?:#[^"\s]*)?")'  # in HTML
 )
+_TABS = re.compile(r"<!-- tabs -->\n(.*?)<!-- /tabs -->\n", re.DOTALL)
+_TAB = re.compile(r"^\*\*([^*\n]+)\*\*\n\n(```.*?^```\n)", re.MULTILINE | re.DOTALL)
 _BLOCK = re.compile(r"^ *(`{3,})[^\n]*\n.*?^ *\1[ \t]*$", re.MULTILINE | re.DOTALL)
 
 
@@ -72,6 +75,16 @@ def relink(text: str, source: Path, page: Path, pages: dict[Path, Path]) -> str:
     return "".join([*parts, _LINK.sub(link, text[position:])])
 
 
+def tabbed(text: str) -> str:
+    """``text`` with the titled blocks between `<!-- tabs -->` and `<!-- /tabs -->` as tabs of the site."""
+    return _TABS.sub(lambda group: _TAB.sub(_as_tab, group[1]), text)
+
+
+def _as_tab(block: re.Match[str]) -> str:
+    title, code = block.groups()
+    return f'=== "{title}"\n\n{textwrap.indent(code, "    ")}'
+
+
 def stage(into: Path) -> None:
     """Write all files of the site into ``into``, which is emptied first."""
     shutil.rmtree(into, ignore_errors=True)
@@ -80,9 +93,8 @@ def stage(into: Path) -> None:
         target = into / page
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.suffix == ".md":
-            target.write_text(
-                relink(source.read_text(encoding="utf-8"), source, page, pages), encoding="utf-8"
-            )
+            text = relink(source.read_text(encoding="utf-8"), source, page, pages)
+            target.write_text(tabbed(text), encoding="utf-8")
         else:
             shutil.copyfile(source, target)
 

@@ -58,6 +58,14 @@ def test_a_link_to_no_file_is_an_error(pages: dict[Path, Path]) -> None:
         relink("[a](no-such.md)", pages)
 
 
+def test_titled_blocks_become_tabs() -> None:
+    blocks = "**URL**\n\n```text\nb\n```\n\n**CLI**\n\n```sh\nc\n```\n\n"
+    expected = (
+        'a\n\n=== "URL"\n\n    ```text\n    b\n    ```\n\n=== "CLI"\n\n    ```sh\n    c\n    ```\n\n**d**\n'
+    )
+    assert stage.tabbed(f"a\n<!-- tabs -->\n\n{blocks}<!-- /tabs -->\n**d**\n") == expected
+
+
 def entries(nav: Any) -> list[str]:
     if isinstance(nav, str):
         return [nav]
@@ -107,3 +115,8 @@ def test_no_page_asks_the_code_host_for_its_stars(html: Path) -> None:
 def test_the_site_can_be_searched_without_a_service(html: Path) -> None:
     index = (html / "search.json").read_text()
     assert "Any rendition by URL" in index
+
+
+def test_the_ways_of_a_recipe_are_tabs(html: Path) -> None:
+    page = (html / "cookbook" / "people" / "index.html").read_text()
+    assert page.count('class="tabbed-set') == page.count("<h2")
