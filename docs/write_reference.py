@@ -19,6 +19,7 @@ from image_processor.config.settings import (
     GENERAL_SETTINGS,
     LIMIT_SETTINGS,
     PREFIX,
+    REMOTE_SETTINGS,
     URL_SETTINGS,
     Settings,
     SettingSpec,
@@ -41,6 +42,7 @@ comes from. On AWS the [template's parameters](aws.md#parameters) set most of th
 _SECTIONS: tuple[tuple[str, Sequence[SettingSpec]], ...] = (
     ("The server and what it makes", GENERAL_SETTINGS),
     ("Renditions by URL", URL_SETTINGS),
+    ("Remote sources", REMOTE_SETTINGS),
     ("Limits", LIMIT_SETTINGS),
     ("URLs of other products", dialect_settings()),
     ("Buckets and AWS", AWS_SETTINGS),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +25,10 @@ from image_processor.aws_lambda import publish_function
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import MessageKind, OutboxMessage
+from image_processor.domain.ports import Validators
+from image_processor.remote.addresses import PrivateHosts
+from image_processor.remote.dialer import Dialer
+from image_processor.remote.http_source import HttpSource
 from image_processor.standalone import webhooks
 from image_processor.standalone.webhooks import Webhook, WebhookSender
 from image_processor.storage.s3 import obstore_client
@@ -85,9 +90,19 @@ def webhook(address: str) -> None:
         raise OSError(problem)
 
 
+def remote_source(address: str) -> None:
+    dialer = Dialer(PrivateHosts.of(("127.0.0.1/32",)))
+    with closing(dialer):
+        source = HttpSource(dialer, lambda _: True, seconds=SECONDS, connections=1)
+        with source.open(f"http://{address}/a.jpg", Validators(), limit=1000) as file:
+            assert file.chunks is not None
+            list(file.chunks)
+
+
 WAITS: dict[str, tuple[Callable[[str], None], ...]] = {
     "aws/connection.py": (aws_client, aws_client_in_an_invocation, aws_credentials, cloudformation),
     "storage/s3/obstore_client.py": (s3_head, s3_read),
+    "remote/dialer.py": (remote_source,),
     "standalone/webhooks.py": (webhook,),
 }
 OPERATOR = {

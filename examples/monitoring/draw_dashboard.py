@@ -97,6 +97,17 @@ PANELS: tuple[tuple[str, tuple[tuple[str, str, tuple[Query, ...]], ...]], ...] =
         ),
     ),
     (
+        "Remote sources",
+        (
+            ("Fetches by result", "ops", ((_rate("remote_fetches_total", "result"), "{{result}}"),)),
+            (
+                "Time of a fetch, p95",
+                "s",
+                ((_quantile(0.95, "remote_fetch_duration_seconds", "result"), "{{result}}"),),
+            ),
+        ),
+    ),
+    (
         "Capacity",
         (
             (

@@ -21,6 +21,7 @@ from image_processor.api.metrics import Metrics
 from image_processor.api.server import Server
 from image_processor.api.standalone_app import standalone_app
 from image_processor.bootstrap.recipe import check_recipe
+from image_processor.bootstrap.remote import open_remote_originals
 from image_processor.bootstrap.standalone import StandaloneContext, local_stores, open_read_path
 from image_processor.config.settings import Settings
 from image_processor.domain.models import Outcome, Upload
@@ -87,9 +88,13 @@ class Machine:
             self.live_recipe.replace(self.ingest.recipe)
         settings = replace(self.settings, workers=1)
         stores = Stores(self.ingest.uploads, self.ingest.processed, self.ingest.catalog)
+        remote = self._open.enter_context(
+            open_remote_originals(settings, stores.uploads, self.workers.submit, self.metrics.count_fetch)
+        )
         reading = open_read_path(
             *(settings, self.live_recipe, stores, self.workers.submit, self._renderer, self.activity),
             on_render=(self.metrics.count_render, trace_rendition),
+            remote=remote,
         )
         delivery, coordinator = self._open.enter_context(reading)
         self.live_recipe.follow(delivery.resolver.use)
@@ -113,6 +118,7 @@ class Machine:
                 data_trouble=lambda: self.data_trouble,
                 disk_state=lambda: self.disk,
                 local_stores=local_stores(self.ingest.uploads, self.ingest.processed),
+                remote=remote,
             )
         )
         return self.application

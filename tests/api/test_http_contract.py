@@ -52,6 +52,7 @@ OPERATIONS = [
     ("post", "/session"),
     ("delete", "/session"),
     ("post", "/uploads"),
+    ("post", "/uploads/from-url"),
     ("get", "/folders"),
     ("get", "/images.ndjson"),
     ("get", "/images/{id}/original"),

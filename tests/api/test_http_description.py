@@ -54,6 +54,7 @@ def test_health(machine: Machine, client: Client) -> None:
         "unreadable": 0,
         "held_deletions": 0,
         "recipe_error": None,
+        "remote_sources": [],
         "free_bytes": 10**9,
     }
 
@@ -185,6 +186,7 @@ def test_every_route_is_described(schema: Any) -> None:
         "POST /images/{id}/reprocess",
         "PUT /uploads/{key}",
         "POST /samples",
+        "POST /uploads/from-url",
         "GET /renditions/{key}",
         "GET /events",
         "GET /health",
@@ -253,7 +255,7 @@ def test_retryable_errors_have_no_400_status() -> None:
     for kind in subclasses(ImageProcessorError):
         status = next(status for row, status in STATUSES if issubclass(kind, row))
         if kind.retryable:
-            assert status in {409, 503, 507}, kind
+            assert status in {409, 502, 503, 507}, kind
             assert of_error(kind("later")).headers["retry-after"] == "1"
 
 

@@ -357,6 +357,10 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
             "expected another bucket than IMAGE_PROCESSOR_UPLOAD_BUCKET's",
         ),
         ({"RECIPE": "s3://bucket-alone"}, "expected a path, or s3://BUCKET/KEY for IMAGE_PROCESSOR_RECIPE"),
+        (
+            {"REMOTE_SOURCES": "shop/=https://cdn.example/photos/"},
+            "expected nothing on AWS: only the server of one machine fetches from remote sources for IMAGE",
+        ),
         ({"RECIPE": "s3:///key"}, "expected a path, or s3://BUCKET/KEY for IMAGE_PROCESSOR_RECIPE"),
     ],
 )

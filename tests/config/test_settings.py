@@ -11,6 +11,7 @@ from image_processor.config.settings import (
     GENERAL_SETTINGS,
     LIMIT_SETTINGS,
     PREFIX,
+    REMOTE_SETTINGS,
     URL_SETTINGS,
     Settings,
     dialect_settings,
@@ -80,7 +81,7 @@ def test_every_setting_can_be_set():
 
 
 def test_every_setting_has_a_field():
-    fields = {row.field for row in (*GENERAL_SETTINGS, *URL_SETTINGS, *AWS_SETTINGS)}
+    fields = {row.field for row in (*GENERAL_SETTINGS, *URL_SETTINGS, *REMOTE_SETTINGS, *AWS_SETTINGS)}
     assert fields == set(Settings.__struct_fields__) - {"limits", "dialect_settings", "origins"}
     assert {row.name.lower() for row in LIMIT_SETTINGS} == set(Settings().limits.__struct_fields__)
 

@@ -22,6 +22,7 @@ from image_processor.config.settings import (
     GENERAL_SETTINGS,
     LIMIT_SETTINGS,
     PREFIX,
+    REMOTE_SETTINGS,
     URL_SETTINGS,
 )
 
@@ -224,6 +225,7 @@ NOT_PARAMETERS = {
     *("TOKENS", "TOKENS_FILE", "ALLOW_ANONYMOUS", "UNCONDITIONAL_WRITES"),
     *("EVENT_STREAMS", "EVENT_STREAMS_PER_CLIENT", "WEBHOOK_URL", "WEBHOOK_SECRET", "WEBHOOK_DAYS"),
     *("DELIVERY_QUEUE", "CACHE_BYTES", "SERVER_PROCESSES"),
+    *(spec.name for spec in REMOTE_SETTINGS),
     *("CONFIG", "LOG_FORMAT", "LOG_LEVEL", "LOG_HITS"),
     # AWS has the recipe in its package or in a bucket.
     "RECIPE_WRITABLE",
@@ -237,7 +239,7 @@ NOT_PARAMETERS = {
 
 
 def test_every_setting_of_aws_can_be_set() -> None:
-    common = (*GENERAL_SETTINGS, *URL_SETTINGS, *AWS_SETTINGS, *LIMIT_SETTINGS)
+    common = (*GENERAL_SETTINGS, *URL_SETTINGS, *REMOTE_SETTINGS, *AWS_SETTINGS, *LIMIT_SETTINGS)
     given = dict(item for part in PARTS for item in part.items()) | {
         "EnableCdn": "true", "EnableApi": "true", "EnableTable": "true", "ReconcileSchedule": "rate(1 day)",
     }  # fmt: skip

@@ -86,6 +86,7 @@ ACCESS: tuple[tuple[str, str, Access], ...] = (
     ("DELETE", "/images/{id}", Access.WRITE),
     ("PUT", "/uploads/{key}", Access.WRITE),
     ("POST", "/uploads", Access.OPTIONAL),  # the route wants `write`, or a signed form
+    ("POST", "/uploads/from-url", Access.WRITE),
     ("POST", "/samples", Access.WRITE),
 )
 

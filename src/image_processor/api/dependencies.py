@@ -26,6 +26,7 @@ from image_processor.standalone.activity import Activity
 from image_processor.standalone.disk_space import DiskState
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileReport
+from image_processor.standalone.remote_originals import RemoteOriginals
 from image_processor.standalone.render_coordinator import RenderCoordinator
 from image_processor.standalone.storage_report import StorageCount
 
@@ -127,6 +128,11 @@ class StandaloneContext(AppContext, Protocol):
     @property
     def storage(self) -> Callable[[], StorageCount | None]:
         """Bytes of renditions by format, as they were counted last."""
+        ...
+
+    @property
+    def remote(self) -> RemoteOriginals | None:
+        """Fetches originals from remote sources; None without any."""
         ...
 
     @property

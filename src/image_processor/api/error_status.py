@@ -21,6 +21,7 @@ from image_processor.domain.errors import (
     PreconditionFailed,
     Reason,
     Refused,
+    SourceFailed,
     Unavailable,
 )
 
@@ -46,6 +47,7 @@ TITLES = {
     429: "Too Many Requests",
     500: "Internal Server Error",
     501: "Not Implemented",
+    502: "Bad Gateway",
     503: "Service Unavailable",
     504: "Gateway Timeout",
     507: "Insufficient Storage",
@@ -62,6 +64,7 @@ STATUSES: tuple[tuple[type[ImageProcessorError], int], ...] = (
     (Refused, 422),
     (MissingExtra, 501),
     (InsufficientStorage, 507),
+    (SourceFailed, 502),
     (Unavailable, 503),
     (ImageProcessorError, 500),
 )

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.request import HttpRequest
 from image_processor.domain.errors import ImageProcessorError
+from image_processor.standalone.remote_originals import OriginalPending
 from image_processor.standalone.render_coordinator import MetadataPending
 
 from .acceptor import Acceptor
@@ -183,7 +184,7 @@ class HitServers:
         delivery = self._source.delivery
         try:
             return self._source.hits.hit_of(request, delivery.find(request), delivery)
-        except (ImageProcessorError, MetadataPending):
+        except (ImageProcessorError, MetadataPending, OriginalPending):
             return None
 
     def _run(self, work: Coroutine[None, None, None]) -> None:

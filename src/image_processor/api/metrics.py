@@ -86,6 +86,14 @@ _COUNTED = (
         "the same by stage: `fetch`, `decode`, `render`, `encode`, `store`",
         ("stage",),
     ),
+    MetricSpec(
+        "remote_fetches",
+        "counter",
+        "requests to remote sources: `fetched`, `unchanged`, `missing`, `not-allowed` (URL or address),"
+        " `refused` (size or content), `failed`",
+        ("result",),
+    ),
+    MetricSpec("remote_fetch_duration_seconds", "histogram", "time of these requests", ("result",)),
     MetricSpec("worker_busy_seconds", "counter", "time that workers worked on uploads"),
 )
 
@@ -170,6 +178,11 @@ class Metrics:
         if outcome.status is OutcomeStatus.PROCESSED and record is not None:
             for format_, number in Counted(item.metadata.format for item in record.renditions).items():
                 self._by_name["renditions"].labels(format_, "upload").inc(number)
+
+    def count_fetch(self, result: str, seconds: float) -> None:
+        """Count a request to a remote source."""
+        self._by_name["remote_fetches"].labels(result).inc()
+        self._by_name["remote_fetch_duration_seconds"].labels(result).observe(seconds)
 
     def count_render(self, format_: str, timings: Mapping[str, float], seconds: float) -> None:
         """Count a rendition made for a URL. ``timings`` are seconds by stage."""

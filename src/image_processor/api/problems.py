@@ -43,6 +43,7 @@ _DESCRIPTIONS = {
     422: "Refused: `reason` and `fix` say why and what helps.",
     429: "Too many unknown tokens came from this address; `Retry-After` says when the next one is read.",
     501: "It needs an optional package that is not installed.",
+    502: "The remote source cannot be reached, takes too long, or sends no whole file.",
     503: "Not possible right now; try again.",
     507: "The disk is full or almost full; `detail` says how much is free.",
 }

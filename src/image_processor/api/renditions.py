@@ -25,6 +25,7 @@ from image_processor.domain.errors import (
     Refused,
     Unavailable,
 )
+from image_processor.standalone.remote_originals import OriginalPending
 from image_processor.standalone.render_coordinator import MetadataPending
 
 from .dependencies import ANY_PATH, StandaloneContext, StandaloneContextOf
@@ -132,6 +133,8 @@ async def _serve(
             return await _attempt(http_request, context, work, memory, metadata_error)
         except MetadataPending as pending:
             metadata_error = await _metadata_error(pending, work) or metadata_error
+        except OriginalPending as pending:
+            await work.done(pending.future)
         except PreconditionFailed:  # replaced between the lookup and the read
             continue
     raise Unavailable("it changes too fast to be read")

@@ -51,6 +51,7 @@ EXPECTED = MappingProxyType(
     {
         "bucket": "the upload bucket's name, or nothing",
         "key": "a key: 1-1024 bytes of UTF-8 text",
+        "url": "a URL like https://host/path below a remote source",
         "prefix": "the first characters of a key",
         "search": "a part of a key, in any case",
         "total": "true or false",
@@ -112,6 +113,14 @@ class ProcessRequest(Model):
 
     bucket: str | None = _parameter("bucket", default=None)
     key: str = _parameter("key", examples=["photos/cat.jpg"])
+
+
+class ImportRequest(Model):
+    """Which file to fetch. The default of `key` is the one that the remote source has for the URL. Under
+    another key the file is an upload like any other, which does not follow its source."""
+
+    url: str = _parameter("url", examples=["https://cdn.example/photos/cat.jpg"])
+    key: str | None = _parameter("key", default=None, examples=["photos/cat.jpg"])
 
 
 class PresignedPostRequest(Model):
@@ -565,6 +574,11 @@ class StandaloneHealthModel(HealthModel):
     )
     recipe_error: str | None = Field(
         default=None, description="Why the changed recipe is not used; the previous one stays in force."
+    )
+    remote_sources: list[str] = Field(
+        default=[],
+        description="Beginnings of the URLs that `POST /uploads/from-url` accepts.",
+        examples=[["https://cdn.example/photos/"]],
     )
 
 

@@ -26,6 +26,7 @@ from . import (
     app,
     export,
     images,
+    imports,
     login,
     originals,
     playground,
@@ -64,6 +65,7 @@ ROUTERS = (
     images.folders_router,
     originals.router,
     uploads.router,
+    imports.router,
     renditions.router,
     playground.router,
     events_router,
@@ -151,6 +153,7 @@ def get_health(request: Request, context: StandaloneContextOf, response: Respons
         unreadable=report.unreadable,
         held_deletions=report.held,
         recipe_error=str(invalid) if invalid is not None else None,
+        remote_sources=[source.text for source in settings.remote_sources.items],
     )
 
 

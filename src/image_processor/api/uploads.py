@@ -61,7 +61,7 @@ _TOO_SLOW = f"expected {MIN_RATE} bytes a second and no silence of {MAX_LAG_SECO
 
 router = APIRouter(tags=["uploads"])
 
-_STORED: dict[int | str, dict[str, Any]] = {
+STORED: dict[int | str, dict[str, Any]] = {
     200: {"model": UploadModel, "description": "The upload replaced an original."},
     201: {"description": "The original is new."},
 }
@@ -183,16 +183,16 @@ async def _upload_call(
     return UploadCall(request, response, preconditions, prefer or 0.0, context, work)
 
 
-_Call = Annotated[UploadCall, Depends(_upload_call)]
+Call = Annotated[UploadCall, Depends(_upload_call)]
 
 
 @router.put(
     "/uploads/{key:key}",
     status_code=201,
-    responses={**_STORED, **errors(400, 403, 408, 412, 413, 422, 503, 507)},
+    responses={**STORED, **errors(400, 403, 408, 412, 413, 422, 503, 507)},
     openapi_extra=_ANY_BODY,
 )
-async def put_upload(key: RequestedKey, call: _Call) -> UploadModel:
+async def put_upload(key: RequestedKey, call: Call) -> UploadModel:
     """Store the body as an original and queue it. Only the content decides whether it is an image.
 
     Of a body of the type multipart/form-data its one file is stored. It replaces what the key holds, unless
@@ -206,10 +206,10 @@ async def put_upload(key: RequestedKey, call: _Call) -> UploadModel:
 @router.post(
     "/uploads",
     status_code=201,
-    responses={**_STORED, 200: _REPLACED_OR_SIGNED, **errors(*_FORM_ERRORS)},
+    responses={**STORED, 200: _REPLACED_OR_SIGNED, **errors(*_FORM_ERRORS)},
     openapi_extra=_FORM_BODY,
 )
-async def post_upload(call: _Call) -> UploadModel:
+async def post_upload(call: Call) -> UploadModel:
     """Store the file of a form as an original and queue it, or sign a form for somebody who has no token.
 
     The form's field `key`, before its file, names the original; `${filename}` in it is the file's own name,
@@ -259,7 +259,7 @@ async def _store(key: str, body: Chunks, call: UploadCall) -> UploadModel:
     limit = context.settings.limits.max_bytes
     _check_whole(call.request)
     _check_length(call.request, limit)
-    current = await run_in_threadpool(_entry, context.uploads, key)
+    current = await run_in_threadpool(entry_of, context.uploads, key)
     condition = call.preconditions.condition_for(key, current)
     first = await body.next()
     if not first:
@@ -268,7 +268,7 @@ async def _store(key: str, body: Chunks, call: UploadCall) -> UploadModel:
     put = partial(context.uploads.put_stream, key, chunks, attributes, limit=limit, condition=condition)
     entry = await call.work.receive(put)
     status = await call.work.settled(UploadKind.CREATED, key, entry.version, call.wait)
-    return _stored(call.response, context, entry, new=current is None, status=status)
+    return stored(call.response, context, entry, new=current is None, status=status)
 
 
 def _refusal_of_form(call: UploadCall, form: FormFile, key: str) -> ASGIApp | None:
@@ -312,7 +312,7 @@ async def _sign_form(call: UploadCall) -> ASGIApp:
     return JSONResponse(form.model_dump(mode="json"))
 
 
-@router.post("/samples", status_code=201, responses={**_STORED, **errors(403, 422, 503, 507)})
+@router.post("/samples", status_code=201, responses={**STORED, **errors(403, 422, 503, 507)})
 async def post_sample(response: Response, context: ContextOf, work: QueuedWorkOf) -> UploadModel:
     """Draw a sample image, store it as `sample.jpg` and queue it. An existing `sample.jpg` is kept."""
     if reason := upload_skip_reason(SAMPLE_KEY, context):
@@ -320,12 +320,12 @@ async def post_sample(response: Response, context: ContextOf, work: QueuedWorkOf
     async with work.sample_lock:  # drawing takes a second: concurrent requests wait for one drawing
         entry, new = await run_in_threadpool(_store_sample, context.uploads)
     work.submit(UploadKind.CREATED, SAMPLE_KEY, entry.version)
-    return _stored(response, context, entry, new=new)
+    return stored(response, context, entry, new=new)
 
 
 def _store_sample(uploads: ObjectStore) -> tuple[Entry, bool]:
     """The sample's entry, drawn and stored only if there is none; and whether it is new."""
-    if entry := _entry(uploads, SAMPLE_KEY):
+    if entry := entry_of(uploads, SAMPLE_KEY):
         return entry, False
     try:
         return uploads.put(SAMPLE_KEY, _sample(), Attributes(media_type="image/jpeg"), condition=ABSENT), True
@@ -340,14 +340,14 @@ def _sample() -> bytes:
     return draw_sample()
 
 
-def _entry(uploads: ObjectStore, key: str) -> Entry | None:
+def entry_of(uploads: ObjectStore, key: str) -> Entry | None:
     try:
         return uploads.head(key).entry
     except NotFound:
         return None
 
 
-def _stored(
+def stored(
     response: Response, context: AppContext, entry: Entry, *, new: bool, status: UploadStatus = "queued"
 ) -> UploadModel:
     upload = UploadModel.of(context.bucket, entry, status)

@@ -21,6 +21,7 @@ from image_processor.domain.errors import LeaseBusy, Unavailable
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Outcome, Status, Upload, UploadKind
 from image_processor.domain.ports import Entry
+from image_processor.standalone.remote_originals import OriginalPending
 
 from .dependencies import MAX_WAIT_SECONDS, StandaloneContext
 from .schemas import UploadStatus
@@ -36,6 +37,9 @@ routes, so that slow clients cannot exhaust it."""
 
 UPLOAD_SLOT_SECONDS = 5.0
 """The longest time that an upload waits for one of the MAX_UPLOADS slots."""
+
+_FETCHES = 8
+"""How often a rendition waits for one of its originals from a remote source: it may have several overlays."""
 
 RENDER_SECONDS = 30.0
 """The longest time that a request waits for a rendition."""
@@ -181,6 +185,14 @@ class QueuedWork:
     async def rendition(self, ref: RenditionRef) -> RenderResult:
         """The rendition, rendered first if it is not stored. It is rendered and stored even if the
         client disconnects."""
+        for _ in range(_FETCHES):
+            try:
+                return await self._rendition(ref)
+            except OriginalPending as pending:
+                await self.done(pending.future)
+        raise Unavailable("its sources change too fast to be fetched")
+
+    async def _rendition(self, ref: RenditionRef) -> RenderResult:
         coordinator = self._context.render_coordinator
         stored = await to_thread.run_sync(self.delivery.repository.find, ref)
         if stored is not None:
@@ -188,15 +200,15 @@ class QueuedWork:
         result = await self.done(await to_thread.run_sync(coordinator.request, ref))
         return await to_thread.run_sync(coordinator.resolve, ref, result)
 
-    async def done(self, future: Future[Any]) -> Any:
+    async def done(self, future: Future[Any], seconds: float = RENDER_SECONDS) -> Any:
         """The result of the render pool or the workers. Raises its error, and Unavailable after
-        RENDER_SECONDS, or if the server stops and it takes STOP_RENDER_SECONDS from then."""
+        ``seconds``, or if the server stops and it takes STOP_RENDER_SECONDS from then."""
         done = asyncio.wrap_future(future)
-        await _wait(done, RENDER_SECONDS, self._abandoned)
+        await _wait(done, seconds, self._abandoned)
         if future.cancelled() or (self._abandoned.is_set() and not done.done()):
             raise Unavailable("the server is stopping")
         if not done.done():
-            expected = f"expected a rendition within {RENDER_SECONDS:g} s"
+            expected = f"expected a rendition within {seconds:g} s"
             raise Unavailable(f"{expected}; it is still being made")
         return done.result()
 

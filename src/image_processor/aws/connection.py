@@ -47,9 +47,18 @@ class ResponseStream:
             response.close()
 
     @property
+    def is_unbounded(self) -> bool:
+        """Whether the end of the connection is that of the body, which then cannot be told from a part."""
+        return self._response.length is None and not self._response.chunked
+
+    @property
     def is_complete(self) -> bool:
         """Whether the body has been read to its end."""
         return self._response.isclosed() and not self._response.length
+
+    def close(self) -> None:
+        """End a response before its body has been read: the server's connection ends with it."""
+        self._response.close()
 
     def read(self, max_bytes: int) -> bytes:
         """The next bytes, ``max_bytes`` unless the body ends before; empty at its end. Raises OSError."""
@@ -74,6 +83,15 @@ class Connection:
             else HTTPConnection(endpoint.host, **options)
         )
         self._timeouts = timeouts
+        self._needs_length = True
+
+    @classmethod
+    def over(cls, sock: socket, timeouts: Timeouts) -> Connection:
+        """A connection over an open socket. A response may also end with it, see `is_unbounded`."""
+        connection = cls(Endpoint("http", "localhost"), None, timeouts)
+        connection._http.sock = sock
+        connection._needs_length = False
+        return connection
 
     @property
     def is_open(self) -> bool:
@@ -88,7 +106,7 @@ class Connection:
         method: str,
         target: str,
         headers: Mapping[str, str],
-        body: bytes | IO[bytes],
+        body: bytes | IO[bytes] | None,
         *,
         seconds: float = math.inf,
     ) -> ResponseStream:
@@ -105,7 +123,7 @@ class Connection:
         limit_time = partial(_limit_time, self._http.sock, self._timeouts.silence, deadline)
         self._http.response_class = partial(_TimedResponse, limit_time)  # type: ignore[assignment] # a factory
         limit_time()
-        content = body if isinstance(body, bytes) else _blocks(body, limit_time)
+        content = body if body is None or isinstance(body, bytes) else _blocks(body, limit_time)
         try:
             self._http.request(method, target, content, dict(headers))
             response = self._http.getresponse()
@@ -113,9 +131,10 @@ class Connection:
             raise
         except HTTPException as error:
             raise ProtocolError(f"the response is no HTTP: {type(error).__name__}") from None
-        if response.length is None and not response.chunked:
+        stream = ResponseStream(response)
+        if self._needs_length and stream.is_unbounded:
             raise ProtocolError("expected a content-length")
-        return ResponseStream(response)
+        return stream
 
 
 def _blocks(file: IO[bytes], before_send: Callable[[], None]) -> Iterator[bytes]:

@@ -102,6 +102,7 @@ def open_aws_context(
     Raises InvalidSettings, InvalidRecipe.
     """
     settings = from_environment(os.environ if environment is None else environment)
+    _refuse_remote_sources(settings)
     bucket, _ = bucket_names(settings)
     recipe = load_aws_recipe(settings)
     check_recipe(recipe, settings)
@@ -134,6 +135,13 @@ def open_aws_context(
         render,
         rendering.start if isolated else lambda: None,
     )
+
+
+def _refuse_remote_sources(settings: Settings) -> None:
+    """Raises InvalidSettings if there are any: they would never be asked."""
+    if settings.remote_sources:
+        expected = "nothing on AWS: only the server of one machine fetches from remote sources"
+        raise InvalidSettings([Problem(f"{PREFIX}REMOTE_SOURCES", expected, str(settings.remote_sources))])
 
 
 def build_processor(

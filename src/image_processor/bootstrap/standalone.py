@@ -33,11 +33,13 @@ from image_processor.standalone import BUCKET, RENDITIONS_PATH, bucket_name
 from image_processor.standalone.activity import Activity
 from image_processor.standalone.data_dir_lock import DataDirLock
 from image_processor.standalone.disk_space import DiskSpace, DiskState, DiskStatus
+from image_processor.standalone.fetching_store import FetchingStore
 from image_processor.standalone.live_recipe import LiveRecipe
 from image_processor.standalone.live_settings import LiveSettings
 from image_processor.standalone.logs import log_outcome
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileLoop, ReconcileReport
+from image_processor.standalone.remote_originals import RemoteOriginals
 from image_processor.standalone.render_coordinator import OnRender, RenderCoordinator
 from image_processor.standalone.render_pool import RenderPool
 from image_processor.standalone.rendition_cache import RenditionCache
@@ -52,6 +54,7 @@ from image_processor.storage.directory import PRIVATE_FOLDER
 from .delivery import build_delivery, build_on_demand_renderer, build_rendition_repository
 from .recipe import check_recipe
 from .reconciler import AWS_THREADS, build_reconciler
+from .remote import open_remote_originals
 from .workers import WorkerHooks, open_workers, original_opener
 
 if TYPE_CHECKING:
@@ -77,7 +80,8 @@ class StandaloneContext(Struct, frozen=True):
     ``live_recipe`` holds the recipe, which may change. ``submit`` queues an upload for the workers,
     ``backlog`` counts keys that wait or are being processed. ``delivery`` finds stored renditions for URLs,
     ``render_coordinator`` has missing ones rendered. ``renditions_url`` is the base URL of renditions.
-    ``local_stores`` are the stores where they are on this machine. ``events`` are those that wait for the
+    ``local_stores`` are the stores where they are on this machine. ``remote`` fetches originals from remote
+    sources, None without any. ``events`` are those that wait for the
     receiver of webhooks, None without one.
     """
 
@@ -103,6 +107,7 @@ class StandaloneContext(Struct, frozen=True):
     activity: Activity = field(default_factory=Activity)
     metrics: Metrics = field(default_factory=build_metrics)
     storage: Callable[[], StorageCount | None] = lambda: None
+    remote: RemoteOriginals | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -261,10 +266,14 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
         for thread in threads:
             thread.start()
             stack.callback(thread.stop)
+        remote = stack.enter_context(
+            open_remote_originals(settings, stores.uploads, submit, metrics.count_fetch)
+        )
         delivery, coordinator = stack.enter_context(
             open_read_path(
                 *(settings, live, replace(stores, processed=cached), submit_any, open_renderer, activity),
                 on_render=(metrics.count_render, trace_rendition),
+                remote=remote,
             )
         )
         live.follow(delivery.resolver.use)
@@ -293,6 +302,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 activity=activity,
                 metrics=metrics,
                 storage=storage.latest,
+                remote=remote,
             )
         finally:
             # From now until all parts have ended.
@@ -351,21 +361,26 @@ def _start_sender(webhook: Webhook, events: EventQueue, stack: ExitStack) -> Cal
 
 
 @contextmanager
-def open_read_path(
+def open_read_path(  # noqa: PLR0913 - the parts that tests of the API choose
     settings: Settings,
     live: LiveRecipe,
     stores: Stores,
     submit: Callable[[Upload], Future[Outcome]],
     open_renderer: Callable[[], AbstractContextManager[Renderer]],
     activity: Activity,
+    *,
     on_render: Sequence[OnRender] = (),
+    remote: RemoteOriginals | None = None,
 ) -> Iterator[tuple[Delivery, RenderCoordinator]]:
     """What finds stored renditions, and what has missing ones rendered.
 
-    Each thread of the render pool keeps one renderer of ``open_renderer``.
+    Each thread of the render pool keeps one renderer of ``open_renderer``. ``remote`` fetches originals that
+    are not stored.
     """
-    repository = build_rendition_repository(settings, bucket_name(settings), stores)
     opener = original_opener(stores.uploads)
+    if remote is not None:
+        stores = replace(stores, uploads=FetchingStore(stores.uploads, remote))
+    repository = build_rendition_repository(settings, bucket_name(settings), stores)
 
     @contextmanager
     def worker_context() -> Iterator[OnDemandRenderer]:
@@ -379,7 +394,8 @@ def open_read_path(
 
     pool: RenderPool[Any] = RenderPool(worker_context, settings.worker_count, settings.delivery_queue)
     cache = RenditionCache(settings.cache_bytes, stores.processed.list, is_evictable, stores.processed.delete)
-    coordinator = RenderCoordinator(repository, pool, cache, submit, activity, on_render)
+    on_touch = remote.touch if remote is not None else lambda _: None
+    coordinator = RenderCoordinator(repository, pool, cache, submit, activity, on_render, on_touch)
     metadata_of = MetadataCache(repository, coordinator.metadata_of)
     delivery = build_delivery(settings, live.current, repository, metadata_of, RENDITIONS_PATH)
     cache.start()

@@ -26,9 +26,9 @@ from image_processor.ingest.outbox import Outbox
 from image_processor.ingest.process import Processor
 from image_processor.ingest.unreleased_leases import UnreleasedLeases
 from image_processor.standalone import RENDITIONS_PATH
+from image_processor.standalone.delegating_store import DelegatingStore
 from image_processor.standalone.live_recipe import LiveRecipe
 from image_processor.standalone.progress import Progress
-from image_processor.standalone.space_aware_store import SpaceAwareStore
 from image_processor.standalone.workers import RECONCILIATION, Workers
 
 from .recipe import check_recipe
@@ -42,7 +42,9 @@ _log = logging.getLogger(__name__)
 def original_opener(uploads: ObjectStore) -> OpenOriginal | None:
     """How originals are opened as files, which renderers read by themselves; None where they are no files of
     this machine."""
-    store = uploads.store if isinstance(uploads, SpaceAwareStore) else uploads
+    store = uploads
+    while isinstance(store, DelegatingStore):
+        store = store.store
     return store.open_original if isinstance(store, OriginalFiles) else None
 
 

@@ -20,6 +20,7 @@ from image_processor.config.settings import (
     GENERAL_SETTINGS,
     LIMIT_SETTINGS,
     PREFIX,
+    REMOTE_SETTINGS,
     URL_SETTINGS,
     Settings,
     dialect_settings,
@@ -39,6 +40,7 @@ from .output import UNSAFE
 _TABLES = (
     ("Settings", GENERAL_SETTINGS),
     ("Renditions by URL", (*URL_SETTINGS, *dialect_settings())),
+    ("Remote sources", REMOTE_SETTINGS),
     ("Limits", LIMIT_SETTINGS),
     ("Settings on AWS", AWS_SETTINGS),
 )

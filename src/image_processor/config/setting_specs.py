@@ -17,6 +17,7 @@ from msgspec import Struct
 from image_processor.config.log_options import LogFormat, LogLevel
 from image_processor.domain.models import ExifField, IccPolicy, SandboxPolicy, TruncatedPolicy
 
+from .remote_sources import EXPECTED_SOURCE, RemoteSources, parse_remote_sources
 from .tokens import EXPECTED_LINE, Token, parse_tokens
 
 _MEBIBYTE = 1024 * 1024
@@ -131,6 +132,25 @@ def tokens(text: str) -> tuple[Token, ...]:
 def tokens_file(text: str) -> tuple[Token, ...]:
     """Hashed tokens in a file, one a line; empty lines and lines that begin with # are left out."""
     return parse_tokens(line for line in _lines(text) if line.strip())
+
+
+def remote_sources(text: str) -> RemoteSources:
+    """Where originals may be fetched from."""
+    sources = parse_remote_sources(names(text))
+    if not sources:
+        raise ValueError(text)
+    return sources
+
+
+def hosts_or_networks(text: str) -> tuple[str, ...]:
+    """Names of hosts, addresses, and networks such as 10.1.0.0/16."""
+    from ipaddress import ip_network  # noqa: PLC0415 - not for a cold start
+
+    read_host = matching(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
+    return tuple(
+        str(ip_network(name)) if re.search(r"[:/]|^[0-9.]+$", name) else read_host(name).lower()
+        for name in names(text)
+    )
 
 
 def webhook_secrets(text: str) -> tuple[bytes, ...]:
@@ -505,6 +525,48 @@ URL_SETTINGS = (
     ),
 )
 
+REMOTE_SETTINGS = (
+    SettingSpec(
+        "REMOTE_SOURCES",
+        "where one machine fetches originals that are not stored, by key prefix; without it from nowhere",
+        f"{EXPECTED_SOURCE}, comma-separated",
+        remote_sources,
+    ),
+    SettingSpec(
+        "REMOTE_PRIVATE",
+        "hosts and networks that may be fetched from although their addresses are not public",
+        "names or networks like 10.1.0.0/16, comma-separated",
+        hosts_or_networks,
+    ),
+    SettingSpec(
+        "REMOTE_TIMEOUT_SECONDS",
+        "time for fetching one file, redirects included",
+        "1-3600",
+        integer(1, 3600),
+    ),
+    SettingSpec(
+        "REMOTE_CONNECTIONS", "files that are fetched from one host at a time", "1-64", integer(1, 64)
+    ),
+    SettingSpec(
+        "REMOTE_MIN_SECONDS",
+        "how long a copy is used at least until the source is asked whether it has changed",
+        "0-31536000",
+        integer(0, 31_536_000),
+    ),
+    SettingSpec(
+        "REMOTE_MAX_SECONDS",
+        "how long it is used at most, whatever the source says",
+        "0-31536000",
+        integer(0, 31_536_000),
+    ),
+    SettingSpec(
+        "REMOTE_FAILURE_SECONDS",
+        "how long a file that is missing or could not be fetched is not asked for again",
+        "5-86400",
+        integer(5, 86_400),
+    ),
+)
+
 AWS_SETTINGS = (
     SettingSpec("UPLOAD_BUCKET", "S3 bucket of the originals, or a store's URL", "a bucket name", bucket),
     SettingSpec(
@@ -585,4 +647,11 @@ LIMIT_SETTINGS = (
     ),
 )
 
-ALL_SETTINGS = (*GENERAL_SETTINGS, *URL_SETTINGS, *AWS_SETTINGS, *LIMIT_SETTINGS, *dialect_settings())
+ALL_SETTINGS = (
+    *GENERAL_SETTINGS,
+    *URL_SETTINGS,
+    *REMOTE_SETTINGS,
+    *AWS_SETTINGS,
+    *LIMIT_SETTINGS,
+    *dialect_settings(),
+)

@@ -19,11 +19,13 @@ from image_processor.domain.models import ExifField, IccPolicy, Limits, SandboxP
 from image_processor.domain.redaction import redacted_repr
 
 from .log_options import LogFormat, LogLevel
+from .remote_sources import RemoteSources
 from .setting_specs import (
     ALL_SETTINGS,
     AWS_SETTINGS,
     GENERAL_SETTINGS,
     LIMIT_SETTINGS,
+    REMOTE_SETTINGS,
     URL_SETTINGS,
     SettingSpec,
     dialect_settings,
@@ -36,6 +38,7 @@ __all__ = [
     "GENERAL_SETTINGS",
     "LIMIT_SETTINGS",
     "PREFIX",
+    "REMOTE_SETTINGS",
     "URL_SETTINGS",
     "SettingSpec",
     "Settings",
@@ -126,6 +129,13 @@ class Settings(Struct, frozen=True):
     dialect_auto: bool = False
     dialect_lenient: bool = False
     buckets: tuple[str, ...] = ()
+    remote_sources: RemoteSources = field(default_factory=RemoteSources)
+    remote_private: tuple[str, ...] = ()
+    remote_timeout_seconds: int = 20
+    remote_connections: int = 4
+    remote_min_seconds: int = 300
+    remote_max_seconds: int = 7 * 86_400
+    remote_failure_seconds: int = 60
     dialect_settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """The settings of the dialects themselves, by field name. Left out: those that are not set."""
 
@@ -179,7 +189,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     too: otherwise a misspelt limit would be no limit.
     """
     problems = _unknown_variables(environment)
-    values = _read((*GENERAL_SETTINGS, *URL_SETTINGS, *AWS_SETTINGS), environment, problems)
+    values = _read((*GENERAL_SETTINGS, *URL_SETTINGS, *REMOTE_SETTINGS, *AWS_SETTINGS), environment, problems)
     limits = _read(LIMIT_SETTINGS, environment, problems)
     of_dialects = _read(dialect_settings(), environment, problems)
     if problems:

@@ -211,6 +211,20 @@ class BucketNotAllowed(Forbidden):
     fix: ClassVar[str] = "Leave the bucket out, or name it in IMAGE_PROCESSOR_BUCKETS."
 
 
+class SourceNotAllowed(Forbidden):
+    """A URL is not below one of the remote sources, or redirects to where none is."""
+
+    code: ClassVar[str] = "source-not-allowed"
+    fix: ClassVar[str] = "Use a URL below one of IMAGE_PROCESSOR_REMOTE_SOURCES, or add its beginning there."
+
+
+class AddressNotAllowed(SourceNotAllowed):
+    """The host of a remote source has an address that is not public."""
+
+    code: ClassVar[str] = "address-not-allowed"
+    fix: ClassVar[str] = "If it is a host of your own network, name it in IMAGE_PROCESSOR_REMOTE_PRIVATE."
+
+
 class NotWritable(Forbidden):
     """The API may not change what the request wants to change."""
 
@@ -256,6 +270,12 @@ class Overloaded(Unavailable):
     """The queue is full; the work was not started."""
 
     code: ClassVar[str] = "overloaded"
+
+
+class SourceFailed(Unavailable):
+    """A remote source cannot be reached, takes too long, or does not send a whole file."""
+
+    code: ClassVar[str] = "source-failed"
 
 
 class InsufficientStorage(Unavailable):

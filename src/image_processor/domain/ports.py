@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol, runtime_checkable
@@ -211,6 +212,37 @@ class CachedReads(Protocol):
     def read_cached(self, stored: StoredObject, start: int, stop: int) -> bytes | bytearray | None:
         """The bytes of ``stored`` from ``start`` to before ``stop``; None if the object has changed or its
         bytes are not in memory."""
+        ...
+
+
+class Validators(Struct, frozen=True):
+    """What tells a remote source which copy the caller has: HTTP's ETag and Last-Modified, as received."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+class RemoteFile(Struct, frozen=True):
+    """A file of a remote source. ``chunks`` are its bytes, and raise what `RemoteReader.open` raises.
+    ``fresh_seconds`` is how long the source lets a copy be used without asking again; None if it does not
+    say. ``chunks`` is None if the caller's copy is current."""
+
+    chunks: Iterator[bytes] | None
+    validators: Validators
+    fresh_seconds: float | None = None
+
+
+class RemoteReader(Protocol):
+    """Reads files of other servers by URL."""
+
+    def open(
+        self, url: str, validators: Validators, *, limit: int
+    ) -> AbstractContextManager[RemoteFile, bool | None]:
+        """The file at ``url``, which is read inside the context.
+
+        Raises NotFound, SourceFailed, SourceNotAllowed, and Refused(TOO_MANY_BYTES) for more than ``limit``
+        bytes.
+        """
         ...
 
 

@@ -41,7 +41,8 @@ class MetadataPending(Exception):
 
 class RenderCoordinator:
     """``submit`` queues an upload for the workers, ``activity`` counts. All of ``on_render`` are called after
-    each rendering for a URL. Methods may be called from any thread."""
+    each rendering for a URL, ``on_touch`` with the key of each rendition that is used. Methods may be called
+    from any thread."""
 
     def __init__(
         self,
@@ -51,8 +52,10 @@ class RenderCoordinator:
         submit: Callable[[Upload], Future[Outcome]],
         activity: Activity,
         on_render: Sequence[OnRender] = (),
+        on_touch: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._on_render = on_render
+        self._on_touch = on_touch
         self._activity = activity
         self._repository = repository
         self._cache = cache
@@ -81,6 +84,7 @@ class RenderCoordinator:
         if hits:
             self._activity.count("hits", hits)
         self._cache.touch(stored_key)
+        self._on_touch(stored_key)
 
     def backlog(self) -> int:
         """Renditions and headers that wait or are being read."""

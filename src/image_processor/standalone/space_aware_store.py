@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from image_processor.domain.errors import InsufficientStorage
-from image_processor.domain.ports import Absent, Attributes, Entry, ObjectStore, StoredObject
+from image_processor.domain.ports import Absent, Attributes, Entry, ObjectStore
 
+from .delegating_store import DelegatingStore
 from .disk_space import DiskSpace
 
 _T = TypeVar("_T")
 
 
-class SpaceAwareStore:
+class SpaceAwareStore(DelegatingStore):
     """ObjectStore over ``store``. With ``keeps_reserve`` a write raises InsufficientStorage when the disk is
     almost full; without, it may use what is left. ``on_write`` is called with each key before it is
     written."""
@@ -26,19 +27,10 @@ class SpaceAwareStore:
         keeps_reserve: bool,
         on_write: Callable[[str], object] = lambda _: None,
     ) -> None:
-        self.store = store
+        super().__init__(store)
         self._disk = disk
         self._keeps_reserve = keeps_reserve
         self._on_write = on_write
-
-    def head(self, key: str) -> StoredObject:
-        return self.store.head(key)
-
-    def get(self, key: str, *, limit: int | None = None, version: str | None = None) -> StoredObject:
-        return self.store.get(key, limit=limit, version=version)
-
-    def read(self, key: str, start: int, stop: int, *, version: str | None = None) -> Iterator[bytes]:
-        return self.store.read(key, start, stop, version=version)
 
     def put(
         self, key: str, body: bytes, attributes: Attributes, *, condition: str | Absent | None = None
@@ -57,12 +49,6 @@ class SpaceAwareStore:
         return self._write(
             key, lambda: self.store.put_stream(key, chunks, attributes, limit=limit, condition=condition)
         )
-
-    def delete(self, key: str, *, condition: str | None = None) -> None:
-        self.store.delete(key, condition=condition)
-
-    def list(self, prefix: str = "", *, start_after: str = "", direct: bool = False) -> Iterator[Entry]:
-        return self.store.list(prefix, start_after=start_after, direct=direct)
 
     def _write(self, key: str, write: Callable[[], _T]) -> _T:
         if self._keeps_reserve:

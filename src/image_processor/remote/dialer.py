@@ -1,0 +1,133 @@
+"""Opens connections to hosts whose every address is allowed.
+
+A name is resolved once. Every address is judged, and the connection goes to one of these very addresses, so a
+name server that answers otherwise a moment later changes nothing. The name is what TLS asks for and verifies.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cached_property
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, SHUT_RDWR, SOCK_STREAM, TCP_NODELAY, getaddrinfo, socket
+from weakref import WeakSet
+
+from image_processor.config.remote_sources import RemoteUrl
+from image_processor.domain.errors import AddressNotAllowed
+
+from .addresses import PrivateHosts
+
+Resolve = Callable[[str, int], Sequence[str]]
+"""Returns the addresses of a host. Raises OSError."""
+
+_RESOLVERS = 16
+"""Names that are resolved at a time, in threads: the system's resolver knows no deadline."""
+_MAX_ADDRESSES = 8
+_STOPPING = "the server is stopping"
+_log = logging.getLogger(__name__)
+
+
+def system_addresses(host: str, port: int) -> Sequence[str]:
+    """The addresses that the system has for ``host``: in its files, else by DNS."""
+    found = getaddrinfo(host, port, type=SOCK_STREAM, proto=IPPROTO_TCP)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+class Dialer:
+    """``private`` are the exceptions from what addresses are allowed. ``resolve`` finds the addresses."""
+
+    def __init__(self, private: PrivateHosts, resolve: Resolve = system_addresses) -> None:
+        self._private = private
+        self._resolve = resolve
+        self._resolvers = ThreadPoolExecutor(_RESOLVERS, "resolve")
+        self._lock = threading.Lock()
+        self._open: WeakSet[socket] = WeakSet()
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Break off what is read from all connections, and open no more."""
+        with self._lock:
+            self._is_closed = True
+            for sock in self._open:
+                with suppress(OSError):
+                    socket.shutdown(sock, SHUT_RDWR)  # not SSLSocket's own, which its reader does not expect
+        self._resolvers.shutdown(wait=False, cancel_futures=True)
+
+    def dial(self, url: RemoteUrl, deadline: float) -> socket:
+        """A connection to the host of ``url``, with TLS where it is https, before ``deadline`` on
+        time.monotonic. Raises AddressNotAllowed, and OSError: TimeoutError, ssl.SSLError.
+        """
+        host = url.host.strip("[]")
+        addresses = self.allowed_addresses(host, url.port, deadline)
+        sock = _connect(addresses, url.port, deadline)
+        try:
+            if url.scheme == "https":
+                sock.settimeout(_remaining(deadline))
+                # A handshake ends with the timeout, however its bytes are spread.
+                sock = self._tls.wrap_socket(sock, server_hostname=host)
+            self._register(sock)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def allowed_addresses(self, host: str, port: int, deadline: float) -> Sequence[str]:
+        """The addresses of ``host``, all of which are allowed. Raises AddressNotAllowed, OSError."""
+        try:
+            answer = self._resolvers.submit(self._resolve, host, port)
+        except RuntimeError:  # after `close`
+            raise OSError(_STOPPING) from None
+        addresses = list(answer.result(_remaining(deadline)))[:_MAX_ADDRESSES]
+        for address in addresses:
+            if kind := self._private.refusal(host, address):
+                # Which address it is, is nobody's business but the operator's.
+                _log.warning(
+                    "refused to fetch from %s: its address %s is not public (%s)", host, address, kind
+                )
+                raise AddressNotAllowed(f"expected a public address for {host}, got one that is {kind}")
+        if not addresses:
+            raise OSError(f"{host} has no address")
+        return addresses
+
+    def _register(self, sock: socket) -> None:
+        with self._lock:
+            if self._is_closed:
+                raise OSError(_STOPPING)
+            self._open.add(sock)
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context()
+
+
+def _connect(addresses: Sequence[str], port: int, deadline: float) -> socket:
+    """A connection to the first of the addresses that accepts one."""
+    problem: OSError | None = None
+    for index, address in enumerate(addresses):
+        sock = socket(AF_INET6 if ":" in address else AF_INET, SOCK_STREAM)
+        try:
+            # An address that does not answer leaves time for the others.
+            sock.settimeout(_remaining(deadline) / (len(addresses) - index))
+            sock.connect((address, port))
+            with suppress(OSError):
+                sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        except OSError as error:
+            sock.close()
+            problem = error
+        else:
+            return sock
+    assert problem is not None
+    raise problem
+
+
+def _remaining(deadline: float) -> float:
+    """The seconds until ``deadline``. Raises TimeoutError."""
+    remaining = deadline - time.monotonic()
+    if remaining <= 0:
+        raise TimeoutError("it took too long")
+    return remaining

@@ -1,0 +1,62 @@
+"""Threads for named tasks: whoever asks for a task that is waiting or running shares its future, and when too
+many wait, a task is rejected at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Generic, TypeVar
+
+from image_processor.domain.errors import Overloaded, Unavailable
+
+_Result = TypeVar("_Result")
+
+
+class TaskPool(Generic[_Result]):
+    """``count`` threads, and at most ``max_waiting`` tasks that wait for one. ``what`` names the tasks in
+    messages, ``init`` is called in each new thread. Methods may be called from any thread."""
+
+    def __init__(
+        self, what: str, count: int, max_waiting: int, init: Callable[[], object] = lambda: None
+    ) -> None:
+        self._what = what
+        self._max_tasks = max_waiting + count
+        self._lock = threading.Lock()
+        self._tasks: dict[str, Future[_Result]] = {}
+        self._executor = ThreadPoolExecutor(count, what.split(maxsplit=1)[0], init)
+        self._closed = False
+
+    def submit(self, name: str, task: Callable[[], _Result]) -> Future[_Result]:
+        """The future of ``task``, or of the task with the same ``name`` that is not done yet.
+
+        Raises Overloaded if too many tasks wait, Unavailable after `close`.
+        """
+        with self._lock:
+            if self._closed:
+                raise Unavailable("the server is stopping")
+            if name in self._tasks:
+                return self._tasks[name]
+            if len(self._tasks) >= self._max_tasks:
+                raise Overloaded(f"expected at most {self._max_tasks} {self._what}, got more")
+            # The context of the request that began it: its id in the log, and its span.
+            future = self._executor.submit(copy_context().run, task)
+            self._tasks[name] = future
+        future.add_done_callback(lambda _: self._done(name))
+        return future
+
+    def backlog(self) -> int:
+        """Tasks that wait or run."""
+        with self._lock:
+            return len(self._tasks)
+
+    def close(self) -> None:
+        """Finish running tasks and cancel waiting ones."""
+        with self._lock:
+            self._closed = True
+        self._executor.shutdown(cancel_futures=True)
+
+    def _done(self, name: str) -> None:
+        with self._lock:
+            self._tasks.pop(name, None)
