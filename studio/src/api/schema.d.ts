@@ -347,6 +347,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/uploads/from-url": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Post From Url
+         * @description Fetch a file of a remote source, store it as an original and queue it.
+         *
+         *     The URL must begin with one of `IMAGE_PROCESSOR_REMOTE_SOURCES`. The response, and the headers `If-Match`,
+         *     `If-None-Match` and `Prefer`, are those of `PUT /uploads/{key}`.
+         */
+        post: operations["post_from_url"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/renditions/{key}": {
         parameters: {
             query?: never;
@@ -1039,6 +1062,25 @@ export interface components {
             exif: {
                 [key: string]: string;
             };
+        };
+        /**
+         * ImportRequest
+         * @description Which file to fetch. The default of `key` is the one that the remote source has for the URL. Under
+         *     another key the file is an upload like any other, which does not follow its source.
+         */
+        ImportRequest: {
+            /**
+             * Url
+             * @description Expected: a URL like https://host/path below a remote source.
+             * @example https://cdn.example/photos/cat.jpg
+             */
+            url: string;
+            /**
+             * Key
+             * @description Expected: a key: 1-1024 bytes of UTF-8 text.
+             * @example photos/cat.jpg
+             */
+            key?: string | null;
         };
         /**
          * KeepSmaller
@@ -1821,6 +1863,15 @@ export interface components {
              * @description Why the changed recipe is not used; the previous one stays in force.
              */
             recipe_error?: string | null;
+            /**
+             * Remote Sources
+             * @description Beginnings of the URLs that `POST /uploads/from-url` accepts.
+             * @default []
+             * @example [
+             *       "https://cdn.example/photos/"
+             *     ]
+             */
+            remote_sources: string[];
         };
         /**
          * Status
@@ -3360,6 +3411,145 @@ export interface operations {
             };
             /** @description Refused: `reason` and `fix` say why and what helps. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Not possible right now; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The disk is full or almost full; `detail` says how much is free. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+        };
+    };
+    post_from_url: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `"VERSION"` replaces only this version; `*` replaces any version and never creates. */
+                "if-match"?: string | null;
+                /** @description `*` creates and never replaces. */
+                "if-none-match"?: string | null;
+                /** @description `wait=10`: answer after at most 10 seconds; `respond-async`: answer at once. */
+                prefer?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportRequest"];
+            };
+        };
+        responses: {
+            /** @description The upload replaced an original. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadModel"];
+                };
+            };
+            /** @description The original is new. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadModel"];
+                };
+            };
+            /** @description The request is invalid; `problems` names every error in it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description A page of another site sent the request, or a URL lacks its signature. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description It does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Another worker is processing it; try again. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The precondition failed. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Refused: `reason` and `fix` say why and what helps. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The remote source cannot be reached, takes too long, or sends no whole file. */
+            502: {
                 headers: {
                     [name: string]: unknown;
                 };
