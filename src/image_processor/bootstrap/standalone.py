@@ -211,10 +211,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
         # The lock comes first: `restore` replaces the catalog while it holds the lock.
         lock = stack.enter_context(DataDirLock(settings.data))
         opened = stack.enter_context(open_stores(settings))
-        if settings.uses_buckets:
-            from .buckets import check_conditions  # noqa: PLC0415 - most machines have directories
-
-            check_conditions(settings, opened)
+        _check_buckets(settings, opened)
         bucket, sends = bucket_name(settings), _bucket_sends(settings)
         catalog = _own_catalog(opened)
         events = catalog.event_queue() if webhook and catalog else None
@@ -307,6 +304,14 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
         finally:
             # From now until all parts have ended.
             stopping.enter_context(renderers.abort_after(settings.stop_seconds))
+
+
+def _check_buckets(settings: Settings, stores: Stores) -> None:
+    """Raises InvalidSettings for an S3 service that would lose uploads."""
+    if settings.uses_buckets:
+        from .buckets import check_conditions  # noqa: PLC0415 - most machines have directories
+
+        check_conditions(settings, stores)
 
 
 def _own_catalog(stores: Stores) -> SqliteCatalog | None:
