@@ -32,6 +32,7 @@ from image_processor.standalone.disk_space import DiskState, DiskStatus
 from image_processor.standalone.live_recipe import LiveRecipe
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileReport
+from image_processor.standalone.resumable_uploads import FOLDER, ResumableUploads
 from image_processor.standalone.storage_report import StorageCount
 from image_processor.standalone.tracing import trace_rendition
 from image_processor.standalone.workers import Workers
@@ -63,6 +64,8 @@ class Machine:
     server: Server = field(init=False)
     application: FastAPI = field(init=False)
     live_recipe: LiveRecipe = field(init=False)
+    resumable_uploads: ResumableUploads = field(init=False)
+    checked_room: list[int] = field(default_factory=list)
     hit_server_processes: list[Any] = field(default_factory=list)
     _open: ExitStack = field(default_factory=ExitStack)
 
@@ -70,6 +73,7 @@ class Machine:
         self.gate.set()
         self.live_recipe = LiveRecipe(self.ingest.recipe, lambda recipe: check_recipe(recipe, self.settings))
         self.workers = Workers(self._worker_context, 1, self.progress)
+        self.resumable_uploads = ResumableUploads(self.settings.data / FOLDER, 3600, self.checked_room.append)
 
     @contextmanager
     def _worker_context(self) -> Iterator[Callable[[Upload], Outcome]]:
@@ -111,6 +115,7 @@ class Machine:
                 delivery,
                 coordinator,
                 lambda recipe: replace(self.ingest.reconciler(), recipe=recipe),
+                self.resumable_uploads,
                 activity=self.activity,
                 metrics=self.metrics,
                 storage=lambda: self.storage,
@@ -154,3 +159,5 @@ class Client:
     put = partialmethod(request, "PUT")
     post = partialmethod(request, "POST")
     delete = partialmethod(request, "DELETE")
+    patch = partialmethod(request, "PATCH")
+    options = partialmethod(request, "OPTIONS")

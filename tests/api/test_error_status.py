@@ -29,6 +29,7 @@ TABLE: list[tuple[ImageProcessorError, int, str]] = [
     (errors.SignatureKeyUnknown("no"), 403, "no-store"),
     (errors.SizeNotAllowed("no"), 403, "no-store"),
     (errors.NotFound("none"), 404, "max-age=5"),
+    (errors.ChecksumMismatch("other"), 460, "no-store"),
     (errors.MissingExtra("none"), 501, "no-store"),
     (errors.Unavailable("later"), 503, "no-store"),
     (errors.AccessDenied("later"), 503, "no-store"),

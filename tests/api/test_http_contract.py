@@ -53,6 +53,11 @@ OPERATIONS = [
     ("delete", "/session"),
     ("post", "/uploads"),
     ("post", "/uploads/from-url"),
+    ("options", "/resumable"),
+    ("post", "/resumable"),
+    ("head", "/resumable/{upload_id}"),
+    ("patch", "/resumable/{upload_id}"),
+    ("delete", "/resumable/{upload_id}"),
     ("get", "/folders"),
     ("get", "/images.ndjson"),
     ("get", "/images/{id}/original"),
@@ -69,6 +74,7 @@ OPERATIONS = [
 ]
 QUIET = settings(derandomize=not STRESS, suppress_health_check=list(HealthCheck), database=None)
 WRONG = st.sampled_from([{}, {}, {"w": "0"}, {"x": "1"}, {"fm": "heic"}, {"s": "A"}, {"kid": "a", "s": "A"}])
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
 NEVER_ENDS = ("get", "/events")
 KEYS = ("cat.jpg", "bad.jpg", "none.jpg", "cat.jpg/w=10,fm=webp.webp", "cat.jpg/~w=11,fm=avif.avif", "a//b")
 HEADERS = st.fixed_dictionaries(
@@ -83,7 +89,7 @@ HEADERS = st.fixed_dictionaries(
 
 
 @pytest.fixture(scope="module")
-def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     folder: Path = tmp_path_factory.mktemp("contract")
     limits = Limits(max_bytes=1_000_000)
     options = Settings(
@@ -100,8 +106,13 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     machine.ingest.put("cat.jpg", b"cat")
     machine.ingest.put("bad.jpg", b"bad")
     machine.workers.start()
-    yield schemathesis.openapi.from_asgi("/openapi.json", machine.app(), headers={"host": "127.0.0.1"})
+    yield machine
     machine.close()
+
+
+@pytest.fixture(scope="module")
+def schema(machine: Machine) -> Any:
+    return schemathesis.openapi.from_asgi("/openapi.json", machine.app(), headers={"host": "127.0.0.1"})
 
 
 def test_every_operation_is_requested(schema: Any) -> None:
@@ -110,7 +121,7 @@ def test_every_operation_is_requested(schema: Any) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_responses_conform_to_the_description(schema: Any, method: str, path: str) -> None:
+def test_responses_conform_to_the_description(schema: Any, machine: Machine, method: str, path: str) -> None:
     seen = set()
 
     many = 5 if path.startswith("/renditions") else 1
@@ -127,6 +138,11 @@ def test_responses_conform_to_the_description(schema: Any, method: str, path: st
             case.path_parameters["key"] = data.draw(st.sampled_from(KEYS))
         if "id" in case.path_parameters and data.draw(st.booleans()):
             case.path_parameters["id"] = image_id(BUCKET, data.draw(st.sampled_from(KEYS[:3])))
+        if path.startswith("/resumable") and data.draw(st.booleans()):
+            headers = {**headers, "tus-resumable": "1.0.0"}
+        if "upload_id" in case.path_parameters and data.draw(st.booleans()):
+            begun = machine.resumable_uploads.create("tus.jpg", 5, "", {})
+            case.path_parameters["upload_id"] = begun.id
         if path.startswith("/renditions"):
             case.query = {**dict(pairs), **data.draw(WRONG)}
         response = case.call(headers=headers)

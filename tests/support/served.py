@@ -39,9 +39,9 @@ class Served:
         (folder / "recipe.toml").write_text(recipe)
         self.log = (folder / "log").open("ab")
 
-    def start(self, preexec_fn: Callable[[], object] | None = None) -> None:
+    def start(self, preexec_fn: Callable[[], object] | None = None, port: int = 0) -> None:
         program = [sys.executable, "-m", "image_processor", "serve"]
-        options = ["--data", "data", "--recipe", "recipe.toml", "--port", "0"]
+        options = ["--data", "data", "--recipe", "recipe.toml", "--port", str(port)]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", **self.settings}
         self.log.truncate(0)
         self.process = subprocess.Popen(

@@ -87,6 +87,11 @@ ACCESS: tuple[tuple[str, str, Access], ...] = (
     ("PUT", "/uploads/{key}", Access.WRITE),
     ("POST", "/uploads", Access.OPTIONAL),  # the route wants `write`, or a signed form
     ("POST", "/uploads/from-url", Access.WRITE),
+    ("OPTIONS", "/resumable", Access.PUBLIC),  # the protocol and the largest size
+    ("POST", "/resumable", Access.WRITE),
+    ("GET", "/resumable/{upload_id}", Access.WRITE),  # HEAD is how a writer continues
+    ("PATCH", "/resumable/{upload_id}", Access.WRITE),
+    ("DELETE", "/resumable/{upload_id}", Access.WRITE),
     ("POST", "/samples", Access.WRITE),
 )
 

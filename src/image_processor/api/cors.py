@@ -13,9 +13,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from image_processor.standalone import RENDITIONS_PATH
 
+from . import tus
+
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-REQUEST_HEADERS = ("authorization", "content-type", "if-match", "if-none-match", "prefer", "last-event-id")
-RESPONSE_HEADERS = ("etag", "location", "link", "retry-after", "x-request-id")
+REQUEST_HEADERS = (
+    *("authorization", "content-type", "if-match", "if-none-match", "prefer", "last-event-id"),
+    *("x-http-method-override", *tus.REQUEST_HEADERS),
+)
+RESPONSE_HEADERS = ("etag", "location", "link", "retry-after", "x-request-id", *tus.RESPONSE_HEADERS)
 MAX_AGE_SECONDS = 3600
 
 

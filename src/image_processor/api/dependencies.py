@@ -28,6 +28,7 @@ from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileReport
 from image_processor.standalone.remote_originals import RemoteOriginals
 from image_processor.standalone.render_coordinator import RenderCoordinator
+from image_processor.standalone.resumable_uploads import ResumableUploads
 from image_processor.standalone.storage_report import StorageCount
 
 from .hit_cache import LocalStores
@@ -90,6 +91,11 @@ class StandaloneContext(AppContext, Protocol):
     @property
     def submit(self) -> Callable[[Upload], Future[Outcome]]:
         """Queues an upload for the workers. Raises InvalidKey."""
+        ...
+
+    @property
+    def resumable_uploads(self) -> ResumableUploads:
+        """The uploads that arrive in several requests."""
         ...
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 
 from image_processor.domain.errors import (
     FIXES,
+    ChecksumMismatch,
     Forbidden,
     ImageProcessorError,
     InsufficientStorage,
@@ -44,6 +45,7 @@ TITLES = {
     416: "Range Not Satisfiable",
     421: "Misdirected Request",
     422: "Unprocessable Content",
+    423: "Locked",
     429: "Too Many Requests",
     500: "Internal Server Error",
     501: "Not Implemented",
@@ -51,6 +53,7 @@ TITLES = {
     503: "Service Unavailable",
     504: "Gateway Timeout",
     507: "Insufficient Storage",
+    460: "Checksum Mismatch",  # of the tus protocol
 }
 
 # The first row whose class the error is an instance of decides.
@@ -61,6 +64,7 @@ STATUSES: tuple[tuple[type[ImageProcessorError], int], ...] = (
     (LeaseBusy, 409),
     (LeaseLost, 409),
     (PreconditionFailed, 409),
+    (ChecksumMismatch, 460),
     (Refused, 422),
     (MissingExtra, 501),
     (InsufficientStorage, 507),

@@ -27,6 +27,7 @@ from image_processor import __version__
 from image_processor.domain.errors import ImageProcessorError
 from image_processor.domain.models import Outcome, OutcomeStatus, Status
 from image_processor.domain.ports import Query
+from image_processor.standalone.resumable_uploads import Usage
 
 from .hit_statistics import HIT_SECONDS, HitCounts
 from .request_log import ServedRequest
@@ -40,7 +41,7 @@ COUNT_SECONDS = 15.0
 """How long the number of records is remembered: counting a large catalog takes a while."""
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class MetricSpec(Struct, frozen=True):
@@ -115,6 +116,8 @@ _READ = (
     MetricSpec("catalog_records", "gauge", "records of originals, counted every 15 s", ("status",)),
     MetricSpec("catalog_bytes", "gauge", "size of the catalog's files"),
     MetricSpec("disk_free_bytes", "gauge", "free space for data"),
+    MetricSpec("resumable_uploads", "gauge", "resumable uploads that are not complete"),
+    MetricSpec("resumable_bytes", "gauge", "bytes of them that have arrived"),
     MetricSpec("events", "gauge", "events for the webhook, `waiting` or `dead`", ("state",)),
     MetricSpec("unreadable_keys", "gauge", "keys that the last reconcile passed over"),
     MetricSpec("held_deletions", "gauge", "deletions that wait to be accepted"),
@@ -219,7 +222,7 @@ class _State(Collector):
         """The values by metric and labels. What cannot be read now is left out."""
         context, hits = self._context, self._hits()
         settings, report, disk = context.settings, context.reconcile_report(), context.disk_state()
-        totals = context.activity.totals()
+        totals, resumable = context.activity.totals(), _resumable(context)
         return {
             "hits": {(status,): number for status, number in sorted(hits.statuses.items())},
             "hit_bytes": {(): hits.bytes},
@@ -232,6 +235,8 @@ class _State(Collector):
             "catalog_records": {(status,): number for status, number in self._count_records().items()},
             "catalog_bytes": _size(context),
             "disk_free_bytes": {(): disk.free},
+            "resumable_uploads": {(): resumable.uploads} if resumable else {},
+            "resumable_bytes": {(): resumable.bytes} if resumable else {},
             "events": _events(context),
             "unreadable_keys": {(): report.unreadable},
             "held_deletions": {(): report.held},
@@ -268,6 +273,14 @@ def _size(context: StandaloneContext) -> Mapping[tuple[str, ...], float]:
     files = (context.settings.data / f"catalog.sqlite{suffix}" for suffix in ("", "-wal"))
     sizes = [file.stat().st_size for file in files if file.exists()]
     return {(): sum(sizes)} if sizes else {}
+
+
+def _resumable(context: StandaloneContext) -> Usage | None:
+    """None if they cannot be read."""
+    try:
+        return context.resumable_uploads.usage()
+    except ImageProcessorError:
+        return None
 
 
 def _events(context: StandaloneContext) -> Mapping[tuple[str, ...], float]:

@@ -30,6 +30,7 @@ BODY_SECONDS = 30.0
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 UPLOADS_PATH = "/uploads"
+RESUMABLE_PATH = "/resumable"
 _log = logging.getLogger(__name__)
 
 
@@ -116,6 +117,8 @@ class OriginGuard(SecurityHeadersMiddleware):
 def is_streamed(scope: Scope) -> bool:
     """Whether a route reads the body as it arrives, with limits of its own: uploads do."""
     method, path = scope["method"], scope["path"]
+    if path == RESUMABLE_PATH or path.startswith(f"{RESUMABLE_PATH}/"):
+        return method in {"POST", "PATCH"}
     if method == "PUT":
         return bool(path.startswith(f"{UPLOADS_PATH}/"))
     is_upload = method == "POST" and path == UPLOADS_PATH

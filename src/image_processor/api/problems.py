@@ -41,6 +41,7 @@ _DESCRIPTIONS = {
     415: "The body is not JSON.",
     416: "The range is not satisfiable.",
     422: "Refused: `reason` and `fix` say why and what helps.",
+    423: "Another request works on this upload; try again.",
     429: "Too many unknown tokens came from this address; `Retry-After` says when the next one is read.",
     501: "It needs an optional package that is not installed.",
     502: "The remote source cannot be reached, takes too long, or sends no whole file.",

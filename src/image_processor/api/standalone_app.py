@@ -32,6 +32,7 @@ from . import (
     playground,
     recipe_editor,
     renditions,
+    resumable_uploads,
     server_page,
     uploads,
 )
@@ -46,6 +47,7 @@ from .http11 import Http11Middleware
 from .middleware import BodyTimeoutMiddleware, OriginGuard
 from .origin import HostNames
 from .schemas import EventModel, StandaloneHealthModel, WaitingEventsModel
+from .tus import TusMiddleware
 from .upload_forms import UploadForms
 from .work import QueuedWork
 
@@ -66,6 +68,7 @@ ROUTERS = (
     originals.router,
     uploads.router,
     imports.router,
+    resumable_uploads.router,
     renditions.router,
     playground.router,
     events_router,
@@ -210,11 +213,13 @@ def standalone_app(context: StandaloneContext) -> FastAPI:
     if context.delivery.policy.dialects:
         renditions.mount_catch_all(application)
     application.state.upload_forms = UploadForms()
+    application.state.upload_turns = resumable_uploads.Turns()
     application.state.gate = gate = Gate.of(lambda: context.settings_in_force.all_tokens)
     access.describe(application, is_required=bool(gate.tokens()))
     application.add_middleware(BodyTimeoutMiddleware)
     application.add_middleware(AccessGuard, gate=gate, routes=RouteAccess(application.routes))
     application.add_middleware(OriginGuard, settings=context.settings)
+    application.add_middleware(TusMiddleware)
     if context.settings.api_origins:
         application.add_middleware(ApiCors, origins=context.settings.api_origins)
     application.add_middleware(Http11Middleware)

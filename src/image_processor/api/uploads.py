@@ -119,7 +119,7 @@ class Preconditions(Struct, frozen=True):
         return ABSENT if version is None else version
 
 
-async def _preconditions(
+async def preconditions_of(
     if_match: Annotated[
         str | None,
         Header(
@@ -130,6 +130,9 @@ async def _preconditions(
 ) -> Preconditions:
     headers = {"if-match": if_match, "if-none-match": if_none_match}
     return Preconditions({name: value for name, value in headers.items() if value is not None})
+
+
+PreconditionsOf = Annotated[Preconditions, Depends(preconditions_of)]
 
 
 class UploadBody:
@@ -175,7 +178,7 @@ class UploadCall(Struct, frozen=True):
 async def _upload_call(
     request: Request,
     response: Response,
-    preconditions: Annotated[Preconditions, Depends(_preconditions)],
+    preconditions: PreconditionsOf,
     prefer: PreferredWait,
     context: ContextOf,
     work: QueuedWorkOf,
@@ -199,7 +202,7 @@ async def put_upload(key: RequestedKey, call: Call) -> UploadModel:
     `If-Match` or `If-None-Match` says otherwise. The response's ETag is the `version` for a later `If-Match`.
     It is answered at once unless the request prefers to wait; then `status` says how it ended.
     """
-    async with _client_errors():
+    async with client_errors():
         return await _store(key, await _open_body(call.request), call)
 
 
@@ -219,7 +222,7 @@ async def post_upload(call: Call) -> UploadModel:
     media_type = call.request.headers.get("content-type", "")
     if not is_form(media_type):
         return await _sign_form(call)  # type: ignore[return-value]  # as above
-    async with _client_errors():
+    async with client_errors():
         form = FormFile(UploadBody(call.request.stream()), media_type)
         await form.open()
         key = file_key(form.fields, form.file_name or "")
@@ -230,7 +233,7 @@ async def post_upload(call: Call) -> UploadModel:
 
 
 @asynccontextmanager
-async def _client_errors() -> AsyncIterator[None]:
+async def client_errors() -> AsyncIterator[None]:
     """Turn what a client does while it sends its body into responses."""
     try:
         yield
@@ -264,7 +267,7 @@ async def _store(key: str, body: Chunks, call: UploadCall) -> UploadModel:
     first = await body.next()
     if not first:
         raise Refused(Reason.EMPTY, "the upload has no bytes")
-    chunks, attributes = in_thread(body, first), _attributes(first)
+    chunks, attributes = in_thread(body, first), sniffed_attributes(first)
     put = partial(context.uploads.put_stream, key, chunks, attributes, limit=limit, condition=condition)
     entry = await call.work.receive(put)
     status = await call.work.settled(UploadKind.CREATED, key, entry.version, call.wait)
@@ -341,6 +344,7 @@ def _sample() -> bytes:
 
 
 def entry_of(uploads: ObjectStore, key: str) -> Entry | None:
+    """What the key holds; None if it holds nothing."""
     try:
         return uploads.head(key).entry
     except NotFound:
@@ -372,6 +376,7 @@ def _check_length(request: Request, limit: int) -> None:
         raise Refused(Reason.TOO_MANY_BYTES, f"expected at most {limit} bytes, got {length}")
 
 
-def _attributes(first: bytes) -> Attributes:
+def sniffed_attributes(first: bytes) -> Attributes:
+    """The attributes of an original that begins with ``first``: only the content decides."""
     format_ = sniff(first)
     return Attributes(media_type=format_.media_type) if format_ else Attributes()

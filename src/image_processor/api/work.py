@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from types import MappingProxyType
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
 from anyio import CapacityLimiter, Lock, Semaphore, fail_after, to_thread
 from fastapi import Depends, Request
@@ -20,7 +20,6 @@ from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.errors import LeaseBusy, Unavailable
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Outcome, Status, Upload, UploadKind
-from image_processor.domain.ports import Entry
 from image_processor.standalone.remote_originals import OriginalPending
 
 from .dependencies import MAX_WAIT_SECONDS, StandaloneContext
@@ -30,6 +29,7 @@ MAX_LEASE_WAIT_SECONDS = 15.0
 """The longest wait for a lease that another worker holds. API Gateway gives up after 29 seconds, and
 the work itself needs the rest."""
 _PAUSE_SECONDS = 0.5
+_T = TypeVar("_T")
 
 MAX_UPLOADS = 32
 """Uploads received at the same time; others wait. Each holds a thread outside the pool of the other
@@ -212,7 +212,7 @@ class QueuedWork:
             raise Unavailable(f"{expected}; it is still being made")
         return done.result()
 
-    async def receive(self, store: Callable[[], Entry]) -> Entry:
+    async def receive(self, store: Callable[[], _T]) -> _T:
         """Call ``store`` in a thread of its own as soon as an upload slot is free, and return its
         result. Raises Unavailable if no slot gets free within UPLOAD_SLOT_SECONDS."""
         try:

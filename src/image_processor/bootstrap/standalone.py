@@ -37,12 +37,14 @@ from image_processor.standalone.fetching_store import FetchingStore
 from image_processor.standalone.live_recipe import LiveRecipe
 from image_processor.standalone.live_settings import LiveSettings
 from image_processor.standalone.logs import log_outcome
+from image_processor.standalone.periodic import Periodic
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileLoop, ReconcileReport
 from image_processor.standalone.remote_originals import RemoteOriginals
 from image_processor.standalone.render_coordinator import OnRender, RenderCoordinator
 from image_processor.standalone.render_pool import RenderPool
 from image_processor.standalone.rendition_cache import RenditionCache
+from image_processor.standalone.resumable_uploads import FOLDER, ResumableUploads
 from image_processor.standalone.space_aware_store import SpaceAwareStore
 from image_processor.standalone.storage_report import StorageCount, StorageReport
 from image_processor.standalone.submitted_versions import SubmittedVersions
@@ -61,6 +63,8 @@ if TYPE_CHECKING:
     from image_processor.api.metrics import Metrics
 
 _log = logging.getLogger(__name__)
+
+_CLEAN_SECONDS = 600.0
 
 SERVER_OWNER = "serve:"
 """Prefix of the owner of a server's leases. A server that holds the data directory's lock releases them at
@@ -96,6 +100,7 @@ class StandaloneContext(Struct, frozen=True):
     delivery: Delivery
     render_coordinator: RenderCoordinator
     reconciler_for: Callable[[Recipe], MergingReconciler]
+    resumable_uploads: ResumableUploads
     bucket: str = BUCKET
     renditions_url: str = RENDITIONS_PATH
     events: EventQueue | None = None
@@ -179,6 +184,21 @@ def local_stores(uploads: ObjectStore, processed: ObjectStore) -> LocalStores | 
     if isinstance(uploads, CachedReads) and isinstance(processed, CachedReads):
         return LocalStores(uploads, processed)
     return None
+
+
+@contextmanager
+def open_resumable_uploads(settings: Settings, disk: DiskSpace) -> Iterator[ResumableUploads]:
+    """The uploads that arrive in several requests. Where originals are files, each is there twice for a
+    moment: when it is complete it is copied into the upload directory, whose store makes that atomic."""
+    copies = 1 if settings.uses_buckets else 2
+    lifetime = settings.resumable_hours * 3600
+    uploads = ResumableUploads(settings.data / FOLDER, lifetime, disk.check_room_for, copies=copies)
+    cleaner = Periodic("the deletion of expired uploads", _CLEAN_SECONDS, uploads.delete_expired)
+    cleaner.start()
+    try:
+        yield uploads
+    finally:
+        cleaner.stop()
 
 
 def build_webhook(settings: Settings) -> Webhook | None:
@@ -266,6 +286,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
         remote = stack.enter_context(
             open_remote_originals(settings, stores.uploads, submit, metrics.count_fetch)
         )
+        resumable_uploads = stack.enter_context(open_resumable_uploads(settings, disk))
         delivery, coordinator = stack.enter_context(
             open_read_path(
                 *(settings, live, replace(stores, processed=cached), submit_any, open_renderer, activity),
@@ -290,6 +311,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 delivery,
                 coordinator,
                 reconciler_for,
+                resumable_uploads,
                 bucket,
                 events=events,
                 local_stores=local_stores(opened.uploads, opened.processed),

@@ -454,6 +454,12 @@ GENERAL_SETTINGS = (
         integer(0, 10**8),
         _MEBIBYTE,
     ),
+    SettingSpec(
+        "RESUMABLE_HOURS",
+        "hours until a resumable upload that nobody continues is deleted",
+        "1-720",
+        integer(1, 720),
+    ),
     SettingSpec("LOG_FORMAT", "lines of text, or one JSON object a line", " | ".join(LogFormat), LogFormat),
     SettingSpec("LOG_LEVEL", "the least level that is logged", " | ".join(LogLevel), LogLevel),
     SettingSpec("LOG_HITS", "also log responses with stored renditions from memory", "0 or 1", flag),

@@ -110,6 +110,7 @@ class Settings(Struct, frozen=True):
     event_streams: int = 100
     event_streams_per_client: int = 20
     min_free_bytes: int | None = None
+    resumable_hours: int = 24
     webhook_url: str | None = None
     webhook_secret: tuple[bytes, ...] = ()
     webhook_days: int = 3

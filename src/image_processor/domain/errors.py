@@ -259,6 +259,12 @@ class LeaseLost(ImageProcessorError):
     retryable: ClassVar[bool] = True
 
 
+class ChecksumMismatch(ImageProcessorError):
+    """The bytes of a request are not those that its checksum was made of. They are not kept."""
+
+    code: ClassVar[str] = "checksum-mismatch"
+
+
 class Unavailable(ImageProcessorError):
     """A store, catalog or worker failed; the same call may succeed later."""
 

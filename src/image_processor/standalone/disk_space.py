@@ -95,6 +95,15 @@ class DiskSpace:
         if state.status is DiskStatus.FULL:
             raise InsufficientStorage(state.detail or "the disk is full")
 
+    def check_room_for(self, count: int) -> None:
+        """Raise InsufficientStorage unless there is room for ``count`` more bytes beside what stays free."""
+        self.check_room()
+        for folder in self._folders:
+            if (room := self._room(folder)) is not None and room < count:
+                expected = f"expected room for {_megabytes(count)}, with uploads that are being received"
+                kept = f"beside what stays free ({PREFIX}MIN_FREE_BYTES)"
+                raise InsufficientStorage(f"{expected}, got {_megabytes(max(room, 0))} {kept}")
+
     def note_failure(self, error: InsufficientStorage) -> None:
         """A write has failed: the status is ``full`` until a write succeeds."""
         with self._lock:
@@ -119,6 +128,21 @@ class DiskSpace:
             self._failure = None
         self._on_room()
 
+    def _room(self, folder: Path) -> int | None:
+        """The bytes that may be written until there is no room; None if the folder is gone."""
+        try:
+            disk = self._statvfs(folder)
+        except OSError:
+            return None
+        return disk.f_bavail * disk.f_frsize - self._required(disk)
+
+    def _required(self, disk: os.statvfs_result) -> int:
+        """The bytes that are to stay free."""
+        if self._min_free is not None:
+            return self._min_free
+        size = disk.f_blocks * disk.f_frsize
+        return int(min(DEFAULT_MIN_FREE, DEFAULT_MIN_FREE_FRACTION * size))
+
     def _state_of(self, folder: Path) -> DiskState | None:
         try:
             disk = self._statvfs(folder)
@@ -126,10 +150,7 @@ class DiskSpace:
             return None
         # Strangers see it too, and need not know where the data directory is.
         name = folder.name or folder
-        free, size = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
-        required = self._min_free
-        if required is None:
-            required = int(min(DEFAULT_MIN_FREE, DEFAULT_MIN_FREE_FRACTION * size))
+        free, required = disk.f_bavail * disk.f_frsize, self._required(disk)
         if disk.f_flag & os.ST_RDONLY:
             return DiskState(DiskStatus.FULL, free, f"the file system of {name} is read-only")
         if disk.f_files and not disk.f_favail:

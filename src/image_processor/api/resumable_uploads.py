@@ -1,0 +1,354 @@
+"""Routes for uploads that continue after an interruption: the tus protocol.
+
+An upload is created with its length and its key, then its bytes are appended. With the last one the original
+is stored as `PUT /uploads/{key}` stores it: atomically, under the conditions of the creation, and queued.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from email.utils import format_datetime
+from functools import partial
+from itertools import zip_longest
+from typing import Annotated
+
+from anyio import CancelScope, Event, fail_after
+from fastapi import APIRouter, Depends, Header, Path, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from msgspec import Struct
+from starlette.exceptions import HTTPException
+
+from image_processor.domain.errors import (
+    Invalid,
+    PreconditionFailed,
+    Reason,
+    Refused,
+    Unavailable,
+)
+from image_processor.domain.keys import check_key, image_id
+from image_processor.domain.models import UploadKind
+from image_processor.domain.ports import Entry, ObjectStore
+from image_processor.standalone.resumable_uploads import Checksum, ResumableUpload, ResumableUploads
+
+from .dependencies import StandaloneContext, StandaloneContextOf, upload_skip_reason
+from .middleware import RESUMABLE_PATH
+from .multipart import Chunks, file_key
+from .problems import errors, skipped
+from .tus import BODY_TYPE, VERSION, capabilities, parse_checksum, parse_metadata, parse_number
+from .uploads import (
+    Preconditions,
+    PreconditionsOf,
+    UploadBody,
+    client_errors,
+    entry_of,
+    in_thread,
+    sniffed_attributes,
+)
+from .work import QueuedWork, QueuedWorkOf
+
+router = APIRouter(tags=["uploads"])
+
+TURN_SECONDS = 30.0
+"""How long a request waits for the one before it to leave the upload."""
+
+_LIMITED = (400, 403, 404, 409, 412, 413, 415, 422, 423, 503, 507)
+
+
+class Turn:
+    """A request's turn to work on an upload. ``interrupt`` ends its body: the client has come again, so the
+    old connection is dead although nobody has noticed."""
+
+    def __init__(self, body: Chunks) -> None:
+        self.over = Event()
+        self._body = body
+        self._scope = CancelScope()
+        self._is_interrupted = False
+
+    def interrupt(self) -> None:
+        self._is_interrupted = True
+        self._scope.cancel()
+
+    async def next(self) -> bytes:
+        """The next chunk. Raises HTTPException(409) if the turn was interrupted, and what the body raises."""
+        if not self._is_interrupted:
+            with CancelScope() as self._scope:
+                return await self._body.next()
+        raise HTTPException(409, "expected one request at a time for an upload, got a later one")
+
+
+class Turns:
+    """Lets one request at a time work on each upload: the latest. Used in the event loop only."""
+
+    def __init__(self) -> None:
+        self._current: dict[str, Turn] = {}
+
+    @asynccontextmanager
+    async def take(self, id_: str, body: Chunks) -> AsyncIterator[Turn]:
+        """Raises HTTPException(423) if the turn before does not end."""
+        try:
+            with fail_after(TURN_SECONDS):
+                while before := self._current.get(id_):
+                    before.interrupt()
+                    await before.over.wait()
+        except TimeoutError:
+            raise HTTPException(423, "another request works on this upload; try again") from None
+        turn = self._current[id_] = Turn(body)
+        try:
+            yield turn
+        finally:
+            del self._current[id_]
+            turn.over.set()
+
+
+async def _check_version(
+    tus_resumable: Annotated[
+        str | None, Header(description="The version of the protocol.", examples=[VERSION])
+    ] = None,
+) -> None:
+    if tus_resumable != VERSION:
+        got = "nothing" if tus_resumable is None else repr(tus_resumable)
+        message = f"expected {VERSION} for Tus-Resumable, got {got}"
+        raise HTTPException(412, message, {"tus-version": VERSION})
+
+
+class _Call(Struct, frozen=True):
+    """What the routes work with."""
+
+    request: Request
+    context: StandaloneContext
+    work: QueuedWork
+
+    @property
+    def uploads(self) -> ResumableUploads:
+        return self.context.resumable_uploads
+
+    @property
+    def turns(self) -> Turns:
+        turns: Turns = self.request.app.state.upload_turns
+        return turns
+
+    @property
+    def media_type(self) -> str:
+        return self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _call(request: Request, context: StandaloneContextOf, work: QueuedWorkOf) -> _Call:
+    return _Call(request, context, work)
+
+
+_CallOf = Annotated[_Call, Depends(_call)]
+_UploadId = Annotated[str, Path(description="The last part of the upload's address.")]
+_Offset = Annotated[str | None, Header(description="Bytes that have arrived.", examples=["0"])]
+_Checksum = Annotated[
+    str | None, Header(description="`sha1` or `sha256`, a space, and the body's digest in base64.")
+]
+_VERSION_CHECK = [Depends(_check_version)]
+
+
+@router.options(RESUMABLE_PATH, status_code=204)
+def get_resumable_options(context: StandaloneContextOf) -> Response:
+    """Tell what the server can do: version, extensions and limits of tus."""
+    return Response(None, 204, dict(capabilities(context.settings.limits.max_bytes)))
+
+
+@router.post(
+    RESUMABLE_PATH,
+    status_code=201,
+    dependencies=_VERSION_CHECK,
+    response_class=Response,
+    responses=errors(*_LIMITED),
+)
+async def create_resumable_upload(
+    call: _CallOf,
+    preconditions: PreconditionsOf,
+    upload_length: Annotated[
+        str | None, Header(description="Bytes of the file.", examples=["1048576"])
+    ] = None,
+    upload_metadata: Annotated[
+        str,
+        Header(description="`key` or `filename`, each with its value in base64.", examples=["key YS5qcGc="]),
+    ] = "",
+    upload_checksum: _Checksum = None,
+) -> Response:
+    """Begin an upload that can be continued after an interruption, by tus. `Location` is where its bytes go.
+
+    The metadata `key` names the original; `${filename}` in it is the metadata `filename`, which is the key
+    without it. `If-None-Match` and `If-Match` hold when the upload begins and when it is complete. A body of
+    the type application/offset+octet-stream has its first bytes.
+    """
+    fields = parse_metadata(upload_metadata)
+    key = check_key(file_key(fields, fields.get("filename", "")))
+    checksum = parse_checksum(upload_checksum)
+    length = _length(call, upload_length)
+    if reason := upload_skip_reason(key, call.context):
+        return skipped(key, reason)
+    current = await run_in_threadpool(entry_of, call.context.uploads, key)
+    preconditions.condition_for(key, current)
+    upload = await run_in_threadpool(
+        call.uploads.create, key, length, upload_metadata, dict(preconditions.headers)
+    )
+    headers = {"location": f"{RESUMABLE_PATH[1:]}/{upload.id}"}
+    if call.media_type == BODY_TYPE:
+        upload = await _append(call, upload.id, 0, checksum)
+        headers["upload-offset"] = str(await run_in_threadpool(call.uploads.offset, upload))
+    return Response(None, 201, headers | _headers(call, upload))
+
+
+@router.head(
+    f"{RESUMABLE_PATH}/{{upload_id}}",
+    dependencies=_VERSION_CHECK,
+    response_class=Response,
+    responses=errors(403, 404, 412, 422, 423, 503, 507),
+)
+async def get_resumable_upload(upload_id: _UploadId, call: _CallOf) -> Response:
+    """Tell how much of an upload has arrived, in `Upload-Offset`."""
+    async with client_errors(), call.turns.take(upload_id, UploadBody(call.request.stream())):
+        upload = await run_in_threadpool(call.uploads.find, upload_id)
+        upload = await _store_if_complete(call, upload)
+        offset = await run_in_threadpool(call.uploads.offset, upload)
+    headers = {
+        "upload-offset": str(offset),
+        "upload-length": str(upload.length),
+        "cache-control": "no-store",
+        **({"upload-metadata": upload.metadata} if upload.metadata else {}),
+    }
+    return Response(None, 200, headers | _headers(call, upload))
+
+
+@router.patch(
+    f"{RESUMABLE_PATH}/{{upload_id}}",
+    status_code=204,
+    dependencies=_VERSION_CHECK,
+    response_class=Response,
+    responses=errors(*_LIMITED),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {BODY_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+async def append_to_resumable_upload(
+    upload_id: _UploadId, call: _CallOf, upload_offset: _Offset = None, upload_checksum: _Checksum = None
+) -> Response:
+    """Append bytes at `Upload-Offset`, which must be what has arrived. What arrives of a broken request is
+    kept, unless it has a checksum. After the last byte the original is stored and queued:
+    `Content-Location` is its image, `ETag` its version.
+    """
+    if call.media_type != BODY_TYPE:
+        raise HTTPException(415, f"expected {BODY_TYPE} for Content-Type, got {call.media_type or 'nothing'}")
+    offset, checksum = parse_number("Upload-Offset", upload_offset), parse_checksum(upload_checksum)
+    upload = await _append(call, upload_id, offset, checksum)
+    received = await run_in_threadpool(call.uploads.offset, upload)
+    return Response(None, 204, {"upload-offset": str(received)} | _headers(call, upload))
+
+
+@router.delete(
+    f"{RESUMABLE_PATH}/{{upload_id}}",
+    status_code=204,
+    dependencies=_VERSION_CHECK,
+    response_class=Response,
+    responses=errors(403, 404, 412, 423, 503),
+)
+async def delete_resumable_upload(upload_id: _UploadId, call: _CallOf) -> Response:
+    """Give up an upload and delete the bytes that have arrived. A stored original stays."""
+    async with call.turns.take(upload_id, UploadBody(call.request.stream())):
+        upload = await run_in_threadpool(call.uploads.find, upload_id)
+        await run_in_threadpool(call.uploads.delete, upload)
+    return Response(None, 204)
+
+
+def _length(call: _Call, text: str | None) -> int:
+    """The length of a new upload. Raises Invalid, Refused."""
+    length, limit = parse_number("Upload-Length", text), call.context.settings.limits.max_bytes
+    if length == 0:
+        raise Refused(Reason.EMPTY, "the upload has no bytes")
+    if length > limit:
+        raise Refused(Reason.TOO_MANY_BYTES, f"expected at most {limit} bytes, got {length}")
+    return length
+
+
+def _headers(call: _Call, upload: ResumableUpload) -> dict[str, str]:
+    """What every response about an upload has."""
+    headers = {"upload-expires": format_datetime(call.uploads.expires_at(upload), usegmt=True)}
+    if upload.version is not None:
+        headers["etag"] = f'"{upload.version}"'
+        headers["content-location"] = f"/images/{image_id(call.context.bucket, upload.key)}"
+    return headers
+
+
+async def _append(call: _Call, id_: str, offset: int, checksum: Checksum | None) -> ResumableUpload:
+    """Append the body, and store the original if that was its last byte."""
+    body = UploadBody(call.request.stream())
+    async with client_errors(), call.turns.take(id_, body) as turn:
+        upload = await run_in_threadpool(call.uploads.find, id_)
+        received = await run_in_threadpool(call.uploads.offset, upload)
+        if offset != received:
+            raise HTTPException(409, f"expected {received} for Upload-Offset, got {offset}")
+        _check_length(call.request, upload, offset)
+        if upload.version is not None:
+            return upload
+        try:
+            first = await turn.next()
+            append = partial(call.uploads.append, upload, in_thread(turn, first), checksum)
+            upload = await call.work.receive(append)
+        except TimeoutError:
+            # Clients continue after a 503, and not after a 408.
+            raise Unavailable(
+                "expected more bytes, got too few; continue at the offset that HEAD tells"
+            ) from None
+        return await _store_if_complete(call, upload)
+
+
+def _check_length(request: Request, upload: ResumableUpload, offset: int) -> None:
+    """Refuse what is too large before it is sent."""
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and offset + int(length) > upload.length:
+        raise Invalid.one("Content-Length", f"at most the missing {upload.length - offset} bytes", length)
+
+
+async def _store_if_complete(call: _Call, upload: ResumableUpload) -> ResumableUpload:
+    """Store an upload of which all bytes have arrived, and queue the original.
+
+    An upload that can never be stored is deleted, so that no client takes it for a stored one.
+    """
+    if upload.version is not None or await run_in_threadpool(call.uploads.offset, upload) < upload.length:
+        return upload
+    try:
+        entry = await call.work.receive(lambda: _store(call.context, upload))
+    except (PreconditionFailed, Refused, Invalid):
+        await run_in_threadpool(call.uploads.delete, upload)
+        raise
+    call.work.submit(UploadKind.CREATED, upload.key, entry.version)
+    return await run_in_threadpool(call.uploads.mark_stored, upload, entry.version)
+
+
+def _store(context: StandaloneContext, upload: ResumableUpload) -> Entry:
+    """Raises PreconditionFailed if the conditions of the creation do not hold any more."""
+    store, parts = context.uploads, context.resumable_uploads
+    current = entry_of(store, upload.key)
+    first = next(parts.read(upload))
+    try:
+        condition = Preconditions(upload.conditions).condition_for(upload.key, current)
+        return store.put_stream(
+            upload.key,
+            parts.read(upload),
+            sniffed_attributes(first),
+            limit=upload.length,
+            condition=condition,
+        )
+    except (HTTPException, PreconditionFailed) as error:
+        # A server that was killed may have stored it, and not have noted that.
+        current = entry_of(store, upload.key)
+        if current and _is_same(store, current, parts.read(upload), upload.length):
+            return current
+        raise PreconditionFailed(str(getattr(error, "detail", error))) from None
+
+
+def _is_same(store: ObjectStore, entry: Entry, chunks: Iterator[bytes], length: int) -> bool:
+    """Whether a stored object has the bytes of ``chunks``."""
+    if entry.size != length:
+        return False
+    stored = store.read(entry.key, 0, entry.size, version=entry.version)
+    return all(one == other for one, other in zip_longest(stored, chunks))
