@@ -32,7 +32,7 @@ ELSEWHERE := tests/aws tests/deployment tests/browser
 FAST := tests/domain tests/config tests/ingest tests/delivery tests/test_*.py --deselect tests/delivery/test_altered_urls.py
 
 .DEFAULT_GOAL := help
-.PHONY: screenshots help run venv check test coverage lint style format types unit bench stress mutation docs gallery edge site studio lock package release sbom audit sam clean
+.PHONY: screenshots help run venv check test coverage lint style format types unit bench stress mutation docs gallery edge site studio clients lock package release sbom audit sam clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -111,6 +111,13 @@ site: $(SITE) ## the documentation as a site in build/site/html; a broken link i
 
 studio: $(RUN) studio/node_modules/.package-lock.json ## build the web page in src/image_processor/web from studio/
 	$(BIN)/python studio/generate.py
+
+clients: $(DEV) clients/typescript/node_modules/.package-lock.json ## generate the clients' models, tables and types, and build the npm package
+	$(BIN)/python clients/generate_clients.py
+	npm run --prefix clients/typescript build
+
+clients/typescript/node_modules/.package-lock.json: clients/typescript/package-lock.json
+	npm ci --prefix clients/typescript --no-audit --no-fund
 
 studio/node_modules/.package-lock.json: studio/package-lock.json
 	npm ci --prefix studio --no-audit --no-fund

@@ -21,12 +21,15 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent / "python" / "src"))
+
 from image_processor.delivery.url import parameter_names as names
 from image_processor.delivery.url.parser import ParsedUrl, canonical_pairs, parse_url
 from image_processor.delivery.url.signing import Keyring, signature_query
 from image_processor.domain.keys import image_id
 from image_processor.domain.transformation import PARAMETERS
 from image_processor.renditions.urls import object_url
+from image_processor_client import Layout, UrlBuilder, img, picture, srcset
 
 Json = dict[str, Any]
 
@@ -288,7 +291,42 @@ def vectors() -> str:
         )
     ]
     ids = [{"bucket": "uploads", "key": key, "id": image_id("uploads", key)} for key in _KEYS]
-    return json.dumps({"urls": rows, "ids": ids}, indent=1, ensure_ascii=True) + "\n"
+    made = {"urls": rows, "ids": ids, "markup": [_markup(*case) for case in _MARKUP]}
+    return json.dumps(made, indent=1, ensure_ascii=True) + "\n"
+
+
+_MARKUP: tuple[tuple[str, str, Json], ...] = (
+    ("cat.jpg", "w=101,h=50", {}),
+    ("a&b.jpg", "w=100,blur=3,fm=webp", {"densities": [1, 1.5, 3]}),
+    ("cat.jpg", "", {"widths": [640, 320, 1280], "sizes": "50vw", "original": [900, 601]}),
+    ("cat.jpg", "w=4,h=3,g=top", {"widths": [320, 641]}),
+    ("cat.jpg", "preset=small", {"original": [900, 600]}),
+    ("cat.jpg", "w=300,fit=crop", {"original": [900, 600], "sizes": "(min-width: 60rem) 50vw, 100vw"}),
+    ("cat.jpg", "w=30", {"original": [900, 600], "densities": [2]}),
+)
+_ATTRIBUTES = {
+    "class": "a \"b\" 'c' <d> & e",
+    "loading": "lazy",
+    "hidden": True,
+    "inert": False,
+    "title": None,
+}
+
+
+def _markup(key: str, transformation: str, layout: Json) -> Json:
+    """What the Python client writes, which others must write too."""
+    urls = UrlBuilder(_BASE, ":".join(_SIGNING_KEY))
+    options: Json = {"alt": 'A "cat" & <b>', "layout": Layout(**layout), "attributes": _ATTRIBUTES}
+    return {
+        "base": _BASE,
+        "signing_key": ":".join(_SIGNING_KEY),
+        "key": key,
+        "transformation": transformation,
+        "options": {**layout, "alt": options["alt"], "attributes": _ATTRIBUTES},
+        "srcset": srcset(urls, key, transformation, layout=options["layout"]),
+        "img": img(urls, key, transformation, **options),
+        "picture": picture(urls, key, transformation, **options),
+    }
 
 
 _BASE = "https://img.example/renditions"
@@ -344,6 +382,7 @@ def typescript_schema(into: Path) -> None:
 TEXTS = {
     PYTHON / "models.py": python_models,
     PYTHON / "tables.py": python_tables,
+    TYPESCRIPT / "src" / "tables.ts": typescript_tables,
     VECTORS: vectors,
 }
 """What is written without npm."""

@@ -58,7 +58,7 @@ class LazyRendition(Struct, frozen=True, kw_only=True):
     """
     transformation: str
     width: int | None = None
-    """In pixels, like the height; null if only the pixels of the image tell it."""
+    """In pixels, like the height; null if it is known only after decoding."""
     height: int | None = None
 
 
