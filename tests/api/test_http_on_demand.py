@@ -90,6 +90,7 @@ def test_without_a_signing_key_there_is_no_url(machine: Machine) -> None:
         ({"transformation": "w=0,fm=jpeg,blurr=3"}, {"w", "parameter"}),
         ({"transformation": "over=image:logo.png,fm=jpeg"}, {"over"}),
         ({"transformation": "w=33,fm=webp", "expires_in": 5}, {"expires_in"}),
+        ({"transformation": "w=33,fm=webp", "expires_in": "600"}, {"expires_in"}),
         ({}, {"transformation"}),
     ],
 )

@@ -115,9 +115,9 @@ def test_uploads_pause_and_resume(page: Page, site: Site) -> None:
         page.wait_for_timeout(20)
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#tray")).to_contain_text("Paused")
-    page.unroute("**/uploads/*.png")
     for route in held:
         route.continue_()
+    page.unroute("**/uploads/*.png")
     expect(page.locator('.card[data-status="processed"]')).to_have_count(sent)
     assert sum(entry.suffix == ".png" for entry in (site.data / "uploads").iterdir()) == sent
     page.get_by_role("button", name="Resume").click()

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import skimage
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from serving import Site, serving
 from test_accessibility import axe, violations
 from test_library import png
-from windows import Open
+from windows import Open, opening
 
 from image_processor.config.recipe import parse_recipe
 
@@ -123,16 +123,17 @@ def test_two_formats_are_compared_by_bytes_score_and_time(open_page: Open, site:
     page.get_by_text("Side by side").click()
     verdicts = page.locator("#playground .verdict")
     expect(verdicts).to_have_count(2)
-    expect(verdicts.first).to_contain_text(re.compile(r"JPEG · \d+ kB.*score \d+ · \d+ ms"))
-    expect(verdicts.last).to_contain_text(re.compile(r"WebP · .*score \d+"))
+    expect(verdicts.first).to_contain_text(re.compile(r"JPEG · \d+ kB.*score about \d+ · \d+ ms"))
+    expect(verdicts.last).to_contain_text(re.compile(r"WebP · .*score about \d+"))
     expect(page.locator(".comparison img")).to_have_count(2)
-    jpeg, webp = (int(re.findall(r"score (\d+)", item.inner_text())[0]) for item in verdicts.all())
+    jpeg, webp = (int(re.findall(r"score about (\d+)", item.inner_text())[0]) for item in verdicts.all())
     # JPEG has its default quality, which is made for 76; WebP at 30 loses much more.
     assert 68 <= jpeg <= 84
     assert webp < jpeg - 5
+    expect(page.get_by_text("the engine's estimate of SSIMULACRA2")).to_be_visible()
     expect(page.locator(".verdict.best")).to_contain_text("WebP")
     page.locator("#parameter-lossless").check()
-    expect(verdicts.last).to_contain_text(re.compile("score (9[5-9]|100)"))
+    expect(verdicts.last).to_contain_text(re.compile("score about (9[5-9]|100)"))
 
 
 def test_what_is_copied_works(open_page: Open, site: Site) -> None:
@@ -164,6 +165,19 @@ def test_what_is_copied_works(open_page: Open, site: Site) -> None:
     assert tomllib.loads(recipe)
     assert [str(item) for item in parse_recipe(recipe).transformations_for("a.jpg")] == ["w=150,fm=webp"]
     assert "a-secret-for-the-browser" not in page.content()
+
+
+def test_without_a_key_only_what_works_is_offered(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path / "keyless") as site, opening(browser, site) as open_page:
+        page = open_playground(open_page, site)
+        offered = page.locator("#snippets").get_by_role("group").get_by_role("button")
+        expect(page.locator("#snippets")).to_contain_text("IMAGE_PROCESSOR_SIGNING_KEYS=ID:SECRET")
+        assert not {"Signed URL", "Canonical URL", "URL"} & set(offered.all_inner_texts())
+        assert "transform 'coffee.png'" in copied(page, "Command line")
+        page.get_by_role("button", name="thumbnail").click()  # a preset of the recipe
+        expect_result(page, "w=200,h=200,g=attention,fm=avif", 200)
+        assert site.api.get(copied(page, "URL")).status_code == 200
+        expect(page.locator("#snippets")).not_to_contain_text("SIGNING_KEYS")
 
 
 LONG = "a-name-as-cameras-and-people-make-them-2026-11-30-the-last-one-of-all.png"

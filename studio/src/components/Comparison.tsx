@@ -126,6 +126,9 @@ export function Comparison({ image, result, isBusy, problem }: Props) {
         )}
         {result ? <Verdict image={image} result={result} score={scores[0]} rival={isOriginal ? null : other.result} isResult /> : !problem && <p class="verdict">Rendering…</p>}
       </div>
+      {scores.some((found) => typeof found === "number") && (
+        <p class="note">The score is the engine's estimate of SSIMULACRA2, by which quality “auto” chooses: 100 is no loss, 76 what default qualities reach.</p>
+      )}
     </>
   );
 }
@@ -178,7 +181,7 @@ function Verdict({ image, result, score: found, rival, isResult = false }: Verdi
   const saved = image.facts && percent(saving({ bytes: body.size }, image.facts));
   const facts = [
     saved && `${saved} of the original`,
-    found !== null && found !== undefined && `score ${Math.round(found)}`,
+    found !== null && found !== undefined && `score about ${Math.round(found)}`,
     milliseconds === null ? "stored already" : `${Math.round(milliseconds)} ms`,
   ];
   return (
@@ -186,7 +189,7 @@ function Verdict({ image, result, score: found, rival, isResult = false }: Verdi
       <strong>
         {FORMATS[format] ?? format.toUpperCase()} · {bytes(body.size)}
       </strong>
-      <span title="The score is an estimate of SSIMULACRA2: 100 is without loss, 76 what default qualities reach.">{facts.filter(Boolean).join(" · ")}</span>
+      <span>{facts.filter(Boolean).join(" · ")}</span>
     </p>
   );
 }

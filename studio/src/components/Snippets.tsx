@@ -9,6 +9,7 @@ import { mayWrite } from "../state/access";
 import { say, sayError } from "../state/toasts";
 
 const DEBOUNCE_MILLISECONDS = 500;
+const KEYS = "IMAGE_PROCESSOR_SIGNING_KEYS";
 const DIALECTS: Record<string, string> = { thumbor: "thumbor", imgproxy: "imgproxy", dit: "DIT" };
 
 interface Snippet {
@@ -18,7 +19,7 @@ interface Snippet {
 }
 
 export function Snippets({ image, text }: { image: Image; text: string }) {
-  const { urls, markup, problem } = useUrls(image.id, text);
+  const { urls, markup, problem, isStale } = useUrls(image.id, text);
   const [chosen, setChosen] = useState("Signed URL");
   const snippets = [...ofUrls(urls), ...ofMarkup(markup), ...ofText(image, text, urls)];
   const shown = snippets.find(({ title }) => title === chosen) ?? snippets[0]!;
@@ -37,37 +38,51 @@ export function Snippets({ image, text }: { image: Image; text: string }) {
         <pre tabIndex={0} aria-label={shown.title}>
           <code>{shown.text}</code>
         </pre>
-        <button class="button small" type="button" aria-label={`Copy ${shown.title}`} onClick={copy}>
+        <button class="button small" type="button" aria-label={`Copy ${shown.title}`} disabled={isStale} onClick={copy}>
           Copy
         </button>
       </div>
-      {(shown.note ?? problem) && <p class="note">{shown.note ?? problem}</p>}
+      {shown.note && <p class="note">{shown.note}</p>}
+      {problem && <p class="note">{problem}</p>}
     </section>
   );
 }
 
 const base = () => new URL(address("/renditions"), location.href).href;
 
-function useUrls(id: string, text: string) {
-  const [urls, setUrls] = useState<api.Urls | null>(null);
-  const [markup, setMarkup] = useState<api.Markup | null>(null);
-  const [problem, setProblem] = useState<string | null>(null);
+interface Found {
+  // The transformation that this is about.
+  readonly text: string;
+  readonly urls: api.Urls | null;
+  readonly markup: api.Markup | null;
+  readonly problem: string | null;
+}
+
+function useUrls(id: string, text: string): Found & { isStale: boolean } {
+  const [found, setFound] = useState<Found>({ text: "", urls: null, markup: null, problem: null });
   useEffect(() => {
-    if (!mayWrite.value) return setProblem("Signed URLs need a token with the scope write.");
+    if (!mayWrite.value) return setFound({ text, urls: null, markup: null, problem: "Signed URLs need a token with the scope write." });
     let isCurrent = true;
     const timer = setTimeout(async () => {
-      const [found, made] = await Promise.allSettled([api.urls(id, text), api.markup(id, text, base())]);
-      if (!isCurrent) return;
-      setUrls(found.status === "fulfilled" ? found.value : null);
-      setMarkup(made.status === "fulfilled" ? made.value : null);
-      setProblem(found.status === "fulfilled" ? (found.value.reason ?? null) : null);
+      const [urls, markup] = await Promise.all([orNull(api.urls(id, text)), orNull(api.markup(id, text, base()))]);
+      if (isCurrent) setFound({ text, urls, markup, problem: urls && obstacle(urls) });
     }, DEBOUNCE_MILLISECONDS);
     return () => {
       isCurrent = false;
       clearTimeout(timer);
     };
   }, [id, text]);
-  return { urls, markup, problem };
+  return { ...found, isStale: found.text !== text };
+}
+
+const orNull = <T,>(found: Promise<T>): Promise<T | null> => found.catch(() => null);
+
+// Why there is no URL that opens, and what to do.
+function obstacle({ url, reason }: api.Urls): string | null {
+  if (url || !reason) return null;
+  const isKeyless = reason.includes(KEYS);
+  const cure = `Start the server with ${KEYS}=ID:SECRET, or give the rendition a preset in the recipe, whose URLs need no signature.`;
+  return isKeyless ? `No URL of this rendition opens yet: it needs a signature, and the server has no key. ${cure}` : `No URL of this rendition opens: ${reason}.`;
 }
 
 const absolute = (path: string) => new URL(address(path), location.href).href;
@@ -84,7 +99,8 @@ function ofUrls(urls: api.Urls | null): Snippet[] {
   const signed = urls.url && { title: urls.public ? "URL" : "Signed URL", text: absolute(urls.url), note: urls.public ? "A preset declares it: anybody may open it." : "It does not expire. The key stays on the server." };
   return [
     ...(signed ? [signed] : []),
-    { title: "Canonical URL", text: absolute(urls.canonical), ...(urls.reason && { note: `No signed URL: ${urls.reason}.` }) },
+    // Without a key nobody can sign it.
+    ...(urls.url ? [{ title: "Canonical URL", text: absolute(urls.canonical), ...(!urls.public && { note: "What is signed. It does not open without a signature, unless the server allows that." }) }] : []),
     ...others,
   ];
 }
