@@ -239,7 +239,9 @@ class OnDemandRequest(Model):
     """Which rendition to make, and how long its URL is valid."""
 
     transformation: str = _parameter("transformation", examples=["w=640,h=640,g=attention,fm=webp"])
-    expires_in: Annotated[int, Field(ge=60, le=31_536_000, strict=True)] = _parameter("expires_in", default=86_400)
+    expires_in: Annotated[int, Field(ge=60, le=31_536_000, strict=True)] = _parameter(
+        "expires_in", default=86_400
+    )
 
 
 class FocusRequest(Model):
