@@ -20,9 +20,9 @@ expect.set_options(timeout=WAIT)
 
 
 @pytest.fixture
-def tutorial(tmp_path: Path) -> Iterator[Callable[[str], Tutorial]]:
+def tutorial(tmp_path: Path) -> Iterator[Callable[..., Tutorial]]:
     with ExitStack() as stack:
-        yield lambda name: stack.enter_context(closing(Tutorial(tmp_path, name)))
+        yield lambda name, **replace: stack.enter_context(closing(Tutorial(tmp_path, name, **replace)))
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ JSON = {"content-type": "application/json"}
 
 
 def test_visitors_upload_to_the_storage(
-    tutorial: Callable[[str], Tutorial], page: Page, picture: Callable[[str], None]
+    tutorial: Callable[..., Tutorial], page: Page, picture: Callable[[str], None]
 ) -> None:
     followed = tutorial("browser-uploads")
     posted: list[str] = []

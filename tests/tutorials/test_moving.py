@@ -18,7 +18,7 @@ EXAMPLE = ROOT / "examples" / "moving"
 SELECTED = "image-processor"
 
 
-def test_both_products_run_side_by_side(tutorial: Callable[[str], Tutorial]) -> None:
+def test_both_products_run_side_by_side(tutorial: Callable[..., Tutorial]) -> None:
     followed = tutorial("moving")
     if shutil.which("nginx") is None:
         followed.follow(until="nginx -p")

@@ -24,7 +24,7 @@ KEY = "a:a-secret-of-a-test-that-is-long"
 
 
 def test_a_library_opens_by_signatures_only(
-    tutorial: Callable[[str], Tutorial], page: Page, picture: Callable[[str], None]
+    tutorial: Callable[..., Tutorial], page: Page, picture: Callable[[str], None]
 ) -> None:
     followed = tutorial("private-library")
     followed.follow(until="second=")

@@ -52,10 +52,11 @@ def _free_port() -> int:
 class Tutorial:
     """A clone of the repository with one example, and a shell in it."""
 
-    def __init__(self, folder: Path, name: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, name: str, replace: Mapping[str, str] | None = None) -> None:
         self.page = PAGES / f"{name}.md"
         self.example = folder / "image-processor" / "examples" / name
         self.ports: dict[str, int] = {}
+        self._replace = replace or {}
         self._left = blocks(self.page)
         clone = folder / "image-processor"
         tracked = subprocess.run(
@@ -82,7 +83,6 @@ class Tutorial:
                 "PYTHONUNBUFFERED": "1",
                 "IMAGE_PROCESSOR_PORT": str(self.port("8000")),
                 "IMAGE_PROCESSOR_SERVER_PROCESSES": "1",
-                **(environment or {}),
             },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -93,7 +93,9 @@ class Tutorial:
         self.run("set -m -o pipefail")
 
     def local(self, text: str) -> str:
-        """``text`` with a free port in place of each of its ports."""
+        """``text`` with a free port in place of each of its ports, and what this test replaces."""
+        for old, new in self._replace.items():
+            text = text.replace(old, new)
         return _PORT.sub(lambda match: str(self.port(match[0])), text)
 
     def port(self, written: str | int) -> int:
