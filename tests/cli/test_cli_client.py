@@ -16,6 +16,7 @@ from image_processor.catalog.objects import ObjectCatalog
 from image_processor.config.tokens import Scope, create_token
 from image_processor.domain.errors import NotFound
 from image_processor.domain.models import ImageMetadata, Rendition, Status, Upload
+from support.scripted_http import Reply, scripted
 from support.served import RECIPE, Served
 
 __all__ = ["lambda_api", "stack"]
@@ -86,6 +87,32 @@ def test_what_the_server_refuses_is_reported_and_the_rest_is_done(run, at_server
     assert not (at_server / "uploads" / "mixed" / "good.jpg").exists()
 
 
+def test_urls_are_fetched_by_a_server_that_may(run, tmp_path_factory, monkeypatch):
+    body = draw("photo.jpg")
+    with scripted(Reply(body=body)) as source:
+        source.respond = lambda seen: Reply(body=body) if seen.target == "/photos/a%20b.jpg" else Reply(404)
+        sources = {"REMOTE_SOURCES": f"shop/={source.address}/photos/", "REMOTE_PRIVATE": "127.0.0.1"}
+        settings = {f"IMAGE_PROCESSOR_{name}": value for name, value in sources.items()}
+        served = Served(tmp_path_factory.mktemp("fetching"), RECIPE, settings)
+        served.start()
+        monkeypatch.setenv("IMGP_SERVER", served.address)
+        try:
+            url = f"{source.address}/photos/a%20b.jpg"
+            assert run("upload", url, "photo.jpg")[:2] == (0, "photo.jpg\nshop/a b.jpg\n")
+            assert run("upload", url, "--prefix", "new/")[:2] == (0, "new/a b.jpg\n")
+            uploads = served.folder / "data" / "uploads"
+            assert (uploads / "shop" / "a b.jpg").read_bytes() == body
+            assert (uploads / "new" / "a b.jpg").read_bytes() == body
+            status, out, err = run(
+                "upload", f"{source.address}/photos/none.jpg", "https://evil.example/a.jpg"
+            )
+            assert (status, out) == (2, "")
+            assert "has no such file" in err
+            assert "expected a URL below http://127.0.0.1" in err
+        finally:
+            served.close()
+
+
 def test_a_server_that_asks_for_a_token_gets_one(run, at_server, monkeypatch):
     draw("cat.jpg")
     monkeypatch.delenv("IMGP_TOKEN")
@@ -106,6 +133,7 @@ def test_a_server_that_is_not_there_is_a_temporary_failure(run):
     ("arguments", "message"),
     [
         (["upload", "none.jpg"], "expected a file or directory that exists for FILE|DIR"),
+        (["upload", "https://x/a.jpg", "--stack", "s"], "expected files with --stack, because only a server"),
         (["upload", "cat.jpg", "--server", "ftp://x"], "expected an address such as https://images.example"),
         (
             ["upload", "cat.jpg", "--stack", "s", "--server", "http://x"],

@@ -11,6 +11,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Protocol
+from urllib.parse import unquote, urlsplit
 
 import typer
 
@@ -44,13 +45,18 @@ class _Originals(Protocol):
     """Where originals are: a server or a bucket."""
 
     def upload(self, key: str, file: Path) -> str: ...
+    def import_url(self, url: str, key: str | None) -> tuple[str, str]: ...
     def delete(self, key: str) -> None: ...
 
 
 def upload_command(  # noqa: PLR0913, PLR0917 - one per option
     ctx: typer.Context,
     paths: Annotated[
-        list[Path], typer.Argument(help="Images, or directories of images.", metavar="FILE|DIR...")
+        list[str],
+        typer.Argument(
+            help="Images, directories of images, or URLs that the server may fetch.",
+            metavar="FILE|DIR|URL...",
+        ),
     ],
     prefix: Annotated[str, typer.Option(help="Begins every key, such as `photos/`.")] = "",
     server: Server = None,
@@ -62,8 +68,9 @@ def upload_command(  # noqa: PLR0913, PLR0917 - one per option
 ) -> None:
     """Upload files and directories to a server, or with --stack to AWS, where they are processed.
 
-    The keys are the paths below the directories. IMGP_TOKEN is the token that a server asks for. Reports
-    every file that is refused and continues.
+    The keys are the paths below the directories. A server fetches URLs of its remote sources; their keys are
+    those of the sources, or with --prefix the names of the files. IMGP_TOKEN is the token that a server asks
+    for. Reports every file that is refused and continues.
     """
     context = command_context(ctx)
 
@@ -73,12 +80,33 @@ def upload_command(  # noqa: PLR0913, PLR0917 - one per option
         elif not quiet:
             typer.echo(printable(key))
 
-    inputs = find_inputs(paths, None, context.list_files, report_left_out)
+    urls = [path for path in paths if _is_url(path)]
+    if urls and stack is not None:
+        raise Invalid.one("FILE|DIR|URL", "files with --stack, because only a server fetches", repr(urls[0]))
+    files_given = [Path(path) for path in paths if not _is_url(path)]
+    inputs = find_inputs(files_given, None, context.list_files, report_left_out) if files_given else []
     files = {prefix + item.upload(name).key: item.directory / name for item in inputs for name in item.names}
     for key in files:
         check_key(key)
+
+    def send(name: str) -> None:
+        if name in files:
+            show(name, originals.upload(name, files[name]))
+        else:
+            show(*originals.import_url(name, _key_of(name, prefix)))
+
     with _open(context, server, stack, profile, region) as originals:
-        _for_each(list(files), lambda key: show(key, originals.upload(key, files[key])))
+        _for_each([*files, *urls], send)
+
+
+def _is_url(path: str) -> bool:
+    return path.startswith(("http://", "https://"))
+
+
+def _key_of(url: str, prefix: str) -> str | None:
+    """The key of a URL's file below ``prefix``; None, which leaves it to the server, without one."""
+    name = unquote(urlsplit(url).path.rpartition("/")[2])
+    return prefix + name if prefix else None
 
 
 def delete_command(
@@ -177,6 +205,9 @@ class _OnServer:
     def upload(self, key: str, file: Path) -> str:
         return self._client.upload(key, file)
 
+    def import_url(self, url: str, key: str | None) -> tuple[str, str]:
+        return self._client.import_url(url, key)
+
     def delete(self, key: str) -> None:
         self._client.delete(self._client.find(key))
 
@@ -195,6 +226,9 @@ class _InBucket:
             chunks = chain([first], iter(partial(body.read, _BLOCK), b""))
             self._library.stores.uploads.put_stream(key, chunks, attributes, limit=_MAX_BYTES)
         return image_id(self._library.bucket, key)
+
+    def import_url(self, url: str, key: str | None) -> tuple[str, str]:
+        raise NotImplementedError  # refused before
 
     def delete(self, key: str) -> None:
         uploads = self._library.stores.uploads

@@ -26,6 +26,7 @@ EXAMPLES = {
     "upload": (
         "upload photos/ --prefix holiday/ --server https://images.example",
         "upload cat.jpg --stack image-processor",
+        "upload https://cdn.example/photos/cat.jpg",
     ),
     "delete": ("delete holiday/cat.jpg --server https://images.example",),
     "open": ("open holiday/cat.jpg", "open holiday/cat.jpg --stack image-processor"),

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -50,6 +51,13 @@ class ServerClient:
             headers = {"Content-Length": str(file.stat().st_size)}
             answer = self._request("PUT", f"/uploads/{quote(key)}", body, headers)
         return str(answer["id"])
+
+    def import_url(self, url: str, key: str | None) -> tuple[str, str]:
+        """Have the server fetch a file, under ``key`` or that of its source. Returns its key and id."""
+        body = json.dumps({"url": url} if key is None else {"url": url, "key": key}).encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        answer = self._request("POST", "/uploads/from-url", BytesIO(body), headers)
+        return str(answer["key"]), str(answer["id"])
 
     def delete(self, id_: str) -> None:
         """Delete an original and its renditions."""

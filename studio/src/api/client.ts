@@ -158,6 +158,12 @@ export async function deleteFocus(id: string): Promise<void> {
   await request<Image>("DELETE", `/images/${id}/focus`);
 }
 
+// Has the server fetch a file: under the key of its source, or under one that must be free.
+export function importUrl(url: string, key: string): Promise<Schemas["UploadModel"]> {
+  const headers = key ? { ...JSON_TYPE, "If-None-Match": "*" } : JSON_TYPE;
+  return request<Schemas["UploadModel"]>("POST", "/uploads/from-url", { headers, body: JSON.stringify(key ? { url, key } : { url }) });
+}
+
 // Stores another file under a key that still has this version.
 export async function replaceOriginal(key: string, file: File, version: string | null): Promise<void> {
   const condition = version === null ? "*" : `"${version}"`;

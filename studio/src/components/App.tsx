@@ -7,6 +7,7 @@ import { isConnected } from "../state/follow";
 import { workingCount } from "../state/library";
 import { isOnAws } from "../api/aws";
 import { address } from "../api/client";
+import { AddByUrl } from "./AddByUrl";
 import { FilePickers, chooseFiles, chooseFolder, takePhoto } from "./Choose";
 import { Details } from "./Details";
 import { hasDialog } from "./Dialog";
@@ -27,6 +28,7 @@ export function App() {
       </main>
       <Details />
       <Selection />
+      <AddByUrl />
       <Tray />
       {mayWrite.value && <DropZone />}
       {!hasDialog() && <Toasts />}

@@ -7,6 +7,7 @@ import * as api from "../api/client";
 import { mayWrite } from "../state/access";
 import { uploadDirectory } from "../state/server";
 import { say, sayError } from "../state/toasts";
+import { AddByUrlButton } from "./AddByUrl";
 import { chooseFiles } from "./Choose";
 
 export function Empty() {
@@ -35,6 +36,7 @@ export function Empty() {
         <button class="button primary" type="button" onClick={chooseFiles}>
           Choose images
         </button>
+        <AddByUrlButton class="button" />
         {!isOnAws && (
           <button class="button" type="button" disabled={isDrawing} onClick={drawSample}>
             Try a sample image

@@ -8,6 +8,8 @@ import { mayWrite } from "../state/access";
 import * as library from "../state/library";
 import { folders } from "../state/folders";
 import { filterBy, openFolder } from "../state/location";
+import { remoteSources } from "../state/server";
+import { AddByUrlButton } from "./AddByUrl";
 import { Dialog } from "./Dialog";
 
 const isNaming = signal(false);
@@ -30,11 +32,18 @@ export function Folders() {
             </li>
           ))}
         {mayWrite.value && (
-          <li>
-            <button class="folder new" type="button" onClick={() => (isNaming.value = true)}>
-              <span aria-hidden="true">+</span> New folder
-            </button>
-          </li>
+          <>
+            <li>
+              <button class="folder new" type="button" onClick={() => (isNaming.value = true)}>
+                <span aria-hidden="true">+</span> New folder
+              </button>
+            </li>
+            {remoteSources.value.length > 0 && (
+              <li>
+                <AddByUrlButton class="folder new" />
+              </li>
+            )}
+          </>
         )}
       </ul>
       {isNaming.value && <NewFolder folder={folder} />}
