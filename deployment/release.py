@@ -1,5 +1,5 @@
-"""Deployment: makes a release: the packages, a template that names them in a bucket, bills of materials and
-checksums. `make release` calls it.
+"""Deployment: makes a release: the packages, a template that names them in a bucket, the clients, bills of
+materials and checksums. `make release` calls it.
 
 The template keeps its transform: SAM publishes versions of the functions at deployment, which a template that
 was translated before could not. Its parameters ArtifactBucket and ArtifactPrefix say where the packages are.
@@ -22,6 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import build
+import client_packages
 import interpreter
 import sbom
 from template_file import Json, load
@@ -44,7 +45,7 @@ def release(into: Path, architectures: Sequence[str]) -> Path:
     """Make the release in a folder of its own in ``into``; returns it. A folder that is there is replaced,
     and only by a complete release.
 
-    Raises ReleaseError, BuildError, NoInterpreter.
+    Raises ReleaseError, BuildError, ClientError, NoInterpreter.
     """
     folder = into / release_name()
     into.mkdir(parents=True, exist_ok=True)
@@ -57,6 +58,7 @@ def release(into: Path, architectures: Sequence[str]) -> Path:
                 build.pack(tree, made / f"{package}-{arch}.zip")
         template = packaged(load(), packages_of(MAKEFILE))
         (made / "template.json").write_text(json.dumps(template, indent=1) + "\n", encoding="utf-8")
+        client_packages.build(made)
         if sbom.main(["--into", str(made)]):
             raise ReleaseError("expected no known vulnerability in the packages, got those above")
         (made / SUMS).write_text("".join(checksums(made)), encoding="utf-8")
@@ -135,7 +137,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         folder = release(options.into, options.arch or list(build.PLATFORMS))
-    except (ReleaseError, build.BuildError, interpreter.NoInterpreter) as error:
+    except (
+        ReleaseError,
+        build.BuildError,
+        client_packages.ClientError,
+        interpreter.NoInterpreter,
+    ) as error:
         print(error, file=sys.stderr)
         return 1
     print(f"release: {folder}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import build
+import client_packages
 import pinned
 import pytest
 import release
@@ -20,6 +21,7 @@ from template_file import load
 NAMES = {
     *(f"{package}-{arch}.zip" for package in build.PACKAGES for arch in build.PLATFORMS),
     *(f"sbom-{name}.json" for name in pinned.REQUIREMENTS),
+    "client.whl",
     "template.json",
     "SHA256SUMS",
 }
@@ -34,6 +36,7 @@ def build_little(package: build.Package, arch: str, into: Path) -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(build, "build", build_little)
+    monkeypatch.setattr(client_packages, "build", lambda into: (into / "client.whl").write_bytes(b"wheel"))
     assert release.main(["--into", str(tmp_path)]) == 0
     return tmp_path / release.release_name()
 

@@ -66,4 +66,3 @@ __all__ = [
     "quote",
     "srcset",
 ]
-__version__ = "0.1.0.dev0"
