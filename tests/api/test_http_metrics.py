@@ -172,7 +172,7 @@ def test_counts_of_several_processes_add_up() -> None:
 
 
 def test_every_metric_is_documented_and_no_other() -> None:
-    text = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(image_processor_\w+)` \| (\w+) \| ([^|]*) \| ([^|]*) \|$", text, re.MULTILINE)
     assert rows == [
         (spec.full_name, spec.kind, ", ".join(f"`{label}`" for label in spec.labels), spec.meaning)

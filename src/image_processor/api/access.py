@@ -158,13 +158,13 @@ def _routes(routes: Sequence[BaseRoute]) -> Iterator[_Route]:
         methods = route.methods
         if methods is None:  # a mount, which has all paths below its own and reads files only
             pattern, methods = compile_path(f"{route.path}/{{path:path}}")[0], {"GET", "HEAD"}
-            yield _Route(pattern, {method: _row(method, route.path) for method in methods})
+            yield _Route(pattern, {method: access_of(method, route.path) for method in methods})
         else:
             pattern, name, _ = compile_path(route.path)
-            yield _Route(pattern, {method: _row(method, name) for method in methods})
+            yield _Route(pattern, {method: access_of(method, name) for method in methods})
 
 
-def _row(method: str, path: str) -> Access:
+def access_of(method: str, path: str) -> Access:
     """What the table says of a route, and the most that there is if it says nothing."""
     return _ROWS.get(("GET" if method == "HEAD" else method, path), Access.ADMIN)
 
@@ -176,7 +176,7 @@ def describe(app: FastAPI, *, is_required: bool) -> None:
     def add(schema: dict[str, Any]) -> None:
         schema["components"]["securitySchemes"] = _SECURITY_SCHEMES
         for path, method, operation in _operations(schema):
-            _describe(operation, _row(method.upper(), path), is_required=is_required)
+            _describe(operation, access_of(method.upper(), path), is_required=is_required)
 
     _extend(app, add)
 

@@ -46,7 +46,11 @@ _FORM: dict[str, Any] = {
                     "type": "object",
                     "required": ["ids"],
                     "properties": {
-                        "ids": {"type": "string", "description": f"Expected: {EXPECTED['archived_ids']}."},
+                        "ids": {
+                            "type": "string",
+                            "examples": ["k3vq2m5xw7n4c6a2yzt5b3d7he"],
+                            "description": f"Expected: {EXPECTED['archived_ids']}.",
+                        },
                         "content": {
                             "type": "string",
                             "enum": ["originals", "renditions"],

@@ -33,8 +33,8 @@ _NO_FILE = "expected a file in IMAGE_PROCESSOR_RECIPE, got the built-in recipe, 
 
 
 class RecipeSourceModel(Model):
-    """The text of the recipe. `file` is where it is stored, null for the built-in one. `version` tells texts
-    apart. Unless `writable`, `reason` says why it cannot be saved here."""
+    """The text of the recipe. `file` is where it is stored, null for the built-in one. `version` changes with
+    the text. Unless `writable`, `reason` says why it cannot be saved here."""
 
     text: str = Field(examples=[DEFAULT_RECIPE])
     version: str = Field(examples=["9f86d081884c7d659a2feaa0c55ad015"])
@@ -149,7 +149,7 @@ def plan_recipe_text(body: RecipeTextRequest, context: StandaloneContextOf) -> D
 
 @router.post("", dependencies=[require_json], responses=errors(400, 403, 408, 409, 413, 415, 503))
 def save_recipe(body: RecipeSaveRequest, context: StandaloneContextOf) -> RecipeSourceModel:
-    """Save the recipe and put it in force. Images that it changes are made anew soon.
+    """Save the recipe and put it in force. Images that it changes are made again soon.
 
     The server needs IMAGE_PROCESSOR_RECIPE_WRITABLE. Answers 409 if the file has another version by now.
     """

@@ -92,7 +92,7 @@ class SettingsModel(Model):
 @router.head("/activity", include_in_schema=False)
 @router.get("/activity")
 def get_activity(context: StandaloneContextOf) -> ActivityModel:
-    """Return what the server did in the last hour and the last day. Counts begin anew with each start."""
+    """Return what the server did in the last hour and the last day. Counts begin again with each start."""
     storage = context.storage()
     return ActivityModel(
         since=context.activity.started,
