@@ -527,7 +527,7 @@ export interface paths {
         put?: never;
         /**
          * Save Recipe
-         * @description Save the recipe and put it in force. Images that it changes are made anew soon.
+         * @description Save the recipe and put it in force. Images that it changes are made again soon.
          *
          *     The server needs IMAGE_PROCESSOR_RECIPE_WRITABLE. Answers 409 if the file has another version by now.
          */
@@ -608,7 +608,7 @@ export interface paths {
         };
         /**
          * Get Activity
-         * @description Return what the server did in the last hour and the last day. Counts begin anew with each start.
+         * @description Return what the server did in the last hour and the last day. Counts begin again with each start.
          */
         get: operations["get_activity"];
         put?: never;
@@ -1607,8 +1607,8 @@ export interface components {
         };
         /**
          * RecipeSourceModel
-         * @description The text of the recipe. `file` is where it is stored, null for the built-in one. `version` tells texts
-         *     apart. Unless `writable`, `reason` says why it cannot be saved here.
+         * @description The text of the recipe. `file` is where it is stored, null for the built-in one. `version` changes with
+         *     the text. Unless `writable`, `reason` says why it cannot be saved here.
          */
         RecipeSourceModel: {
             /**
@@ -3116,7 +3116,10 @@ export interface operations {
         requestBody: {
             content: {
                 "application/x-www-form-urlencoded": {
-                    /** @description Expected: 1-1000 ids, comma-separated. */
+                    /**
+                     * @description Expected: 1-1000 ids, comma-separated.
+                     * @example k3vq2m5xw7n4c6a2yzt5b3d7he
+                     */
                     ids: string;
                     /**
                      * @description Expected: originals | renditions.
