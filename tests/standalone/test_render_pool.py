@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager, nullcontext
 
 import pytest
 
@@ -21,14 +20,8 @@ class GatedPool:
     """A pool whose tasks wait for a gate, and what a test may count."""
 
     def __init__(self, count=1, max_waiting=4):
-        self.gate, self.opened, self.closed = threading.Event(), [], []
-        self.pool = RenderPool(self._worker_context, count, max_waiting)
-
-    @contextmanager
-    def _worker_context(self):
-        self.opened.append(threading.current_thread().name)
-        yield f"context {len(self.opened)}"
-        self.closed.append(threading.current_thread().name)
+        self.gate = threading.Event()
+        self.pool = RenderPool(None, count, count + max_waiting)
 
     def task(self, result, rendered=None):
         def run(_):
@@ -88,58 +81,6 @@ def test_a_failure_reaches_every_waiter_and_is_not_cached(gated):
     assert gated.pool.submit("a", gated.task("it")).result(WAIT) == "it"
 
 
-def test_each_thread_opens_its_own_worker_context_on_first_use():
-    gated = GatedPool(count=2)
-    assert gated.opened == []
-    both = threading.Barrier(2)
-    for name in "abab":
-        futures = [gated.pool.submit(name + side, lambda context: (both.wait(9), context)) for side in "lr"]
-        assert {future.result(WAIT)[1] for future in futures} == {"context 1", "context 2"}
-    assert len(set(gated.opened)) == len(gated.opened) == 2
-    gated.pool.close()
-    assert len(gated.closed) == 2
-
-
-def test_a_slow_worker_context_does_not_block_submit():
-    opening, go_on = threading.Event(), threading.Event()
-
-    @contextmanager
-    def worker_context():
-        opening.set()
-        assert go_on.wait(WAIT)
-        yield "context"
-
-    pool = RenderPool(worker_context, 1, 1)
-    first = pool.submit("a", lambda renderer: renderer)
-    assert opening.wait(WAIT)
-    with ThreadPoolExecutor(1) as other:
-        submitted = [other.submit(pool.backlog), other.submit(pool.submit, "b", lambda renderer: renderer)]
-        done, _ = wait(submitted, 5)
-        overloaded = other.submit(pool.submit, "c", lambda renderer: renderer)
-        wait([overloaded], 5)
-        go_on.set()
-    assert len(done) == 2
-    assert isinstance(overloaded.exception(WAIT), Overloaded)
-    assert first.result(WAIT) == "context"
-    pool.close()
-
-
-def test_a_worker_context_that_fails_to_open_is_tried_again():
-    errors = [Unavailable("no renderer starts")]
-
-    @contextmanager
-    def worker_context():
-        if errors:
-            raise errors.pop()
-        yield "context"
-
-    pool = RenderPool(worker_context, 1, 1)
-    with pytest.raises(Unavailable, match="no renderer starts"):
-        pool.submit("a", lambda renderer: renderer).result(WAIT)
-    assert pool.submit("a", lambda renderer: renderer).result(WAIT) == "context"
-    pool.close()
-
-
 def test_close_finishes_running_tasks_and_cancels_waiting_ones(gated):
     begun = threading.Event()
 
@@ -156,7 +97,6 @@ def test_close_finishes_running_tasks_and_cancels_waiting_ones(gated):
     gated.gate.set()
     closing.join(WAIT)
     assert (running.result(), waiting.cancelled()) == ("it", True)
-    assert len(gated.closed) == 1
     with pytest.raises(Unavailable, match="stopping"):
         gated.pool.submit("c", gated.task("late"))
 
@@ -173,7 +113,7 @@ def test_metadata_is_read_without_blocking_a_thread(gated):
                 raise NotFound(key)
             return f"metadata of {key}"
 
-    pool = RenderPool(lambda: nullcontext(Renderer()), 1, 9)
+    pool = RenderPool(Renderer(), 1, 10)
     coordinator = RenderCoordinator(None, pool, None, None, Activity())
     pending = []
     for key in ("cat", "cat", "bad", "bad"):

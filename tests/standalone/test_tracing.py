@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -114,7 +113,7 @@ def test_without_an_sdk_nothing_happens() -> None:
 
 
 def test_work_in_the_render_pool_has_the_context_of_its_request() -> None:
-    pool: RenderPool[str | None] = RenderPool(lambda: nullcontext(None), 1, 4)  # type: ignore[arg-type]
+    pool: RenderPool[str | None] = RenderPool(None, 1, 4)  # type: ignore[arg-type]
     ids = []
     for id_ in ("a", "b"):
         token = request_id.set(id_)

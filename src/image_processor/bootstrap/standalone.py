@@ -19,7 +19,6 @@ from image_processor.api.hit_cache import LocalStores
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.config.recipe import Recipe, load_recipe
 from image_processor.config.settings import PREFIX, Settings
-from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.repository import MetadataCache
 from image_processor.domain.errors import InvalidRecipe, InvalidSettings, Problem, Unavailable
@@ -45,6 +44,7 @@ from image_processor.standalone.render_coordinator import OnRender, RenderCoordi
 from image_processor.standalone.render_pool import RenderPool
 from image_processor.standalone.rendition_cache import RenditionCache
 from image_processor.standalone.resumable_uploads import FOLDER, ResumableUploads
+from image_processor.standalone.shared_renderers import SharedRenderers
 from image_processor.standalone.space_aware_store import SpaceAwareStore
 from image_processor.standalone.storage_report import StorageCount, StorageReport
 from image_processor.standalone.submitted_versions import SubmittedVersions
@@ -399,27 +399,23 @@ def open_read_path(  # noqa: PLR0913 - the parts that tests of the API choose
     on_render: Sequence[OnRender] = (),
     remote: RemoteOriginals | None = None,
 ) -> Iterator[tuple[Delivery, RenderCoordinator]]:
-    """What finds stored renditions, and what has missing ones rendered.
-
-    Each thread of the render pool keeps one renderer of ``open_renderer``. ``remote`` fetches originals that
-    are not stored.
-    """
+    """What finds stored renditions, and what has missing ones rendered, with a renderer of ``open_renderer``
+    for each worker. ``remote`` fetches originals that are not stored."""
     opener = original_opener(stores.uploads)
     if remote is not None:
         stores = replace(stores, uploads=FetchingStore(stores.uploads, remote))
     repository = build_rendition_repository(settings, bucket_name(settings), stores)
-
-    @contextmanager
-    def worker_context() -> Iterator[OnDemandRenderer]:
-        with open_renderer() as render:
-            yield build_on_demand_renderer(
-                settings, lambda: live.current, repository, render, open_original=opener
-            )
+    renderers = SharedRenderers(open_renderer, settings.worker_count)
+    renderer = build_on_demand_renderer(
+        settings, lambda: live.current, repository, renderers.render, open_original=opener
+    )
 
     def is_evictable(key: str) -> bool:
         return is_on_demand(key) and not delivery.resolver.is_declared(key)
 
-    pool: RenderPool[Any] = RenderPool(worker_context, settings.worker_count, settings.delivery_queue)
+    max_tasks = settings.worker_count + settings.delivery_queue
+    # One that renders and one that reads or stores, for each renderer.
+    pool: RenderPool[Any] = RenderPool(renderer, min(2 * settings.worker_count, max_tasks), max_tasks)
     cache = RenditionCache(settings.cache_bytes, stores.processed.list, is_evictable, stores.processed.delete)
     on_touch = remote.touch if remote is not None else lambda _: None
     coordinator = RenderCoordinator(repository, pool, cache, submit, activity, on_render, on_touch)
@@ -431,3 +427,4 @@ def open_read_path(  # noqa: PLR0913 - the parts that tests of the API choose
     finally:
         cache.stop()
         pool.close()
+        renderers.close()

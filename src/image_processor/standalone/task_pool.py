@@ -16,16 +16,14 @@ _Result = TypeVar("_Result")
 
 class TaskPool(Generic[_Result]):
     """``count`` threads, and at most ``max_waiting`` tasks that wait for one. ``what`` names the tasks in
-    messages, ``init`` is called in each new thread. Methods may be called from any thread."""
+    messages. Methods may be called from any thread."""
 
-    def __init__(
-        self, what: str, count: int, max_waiting: int, init: Callable[[], object] = lambda: None
-    ) -> None:
+    def __init__(self, what: str, count: int, max_waiting: int) -> None:
         self._what = what
         self._max_tasks = max_waiting + count
         self._lock = threading.Lock()
         self._tasks: dict[str, Future[_Result]] = {}
-        self._executor = ThreadPoolExecutor(count, what.split(maxsplit=1)[0], init)
+        self._executor = ThreadPoolExecutor(count, what.split(maxsplit=1)[0])
         self._closed = False
 
     def submit(self, name: str, task: Callable[[], _Result]) -> Future[_Result]:
