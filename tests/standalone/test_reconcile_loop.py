@@ -68,6 +68,21 @@ def test_the_first_run_submits_what_a_real_reconciler_finds(start_loop):
     assert submitted.get(timeout=WAIT) == Upload(BUCKET, "lost.jpg", UploadKind.RECONCILE)
 
 
+def test_the_first_run_waits_for_the_watcher_and_a_stop_does_not():
+    reconciler, watched = Scripted([finding("a")]), threading.Event()
+    submitted = queue.Queue()
+    loop = ReconcileLoop(reconciler, submitted.put, NEVER)
+    loop.start(watched)
+    with pytest.raises(queue.Empty):
+        reconciler.started.get(timeout=0.3)
+    watched.set()
+    assert submitted.get(timeout=WAIT).key == "a"
+    loop.stop()
+    stopped = ReconcileLoop(Scripted(), submitted.put, NEVER)
+    stopped.start(threading.Event())
+    stopped.stop()
+
+
 def test_the_next_run_follows_the_pause(start_loop):
     reconciler = Scripted([finding("a")], [finding("b")])
     _, submitted = start_loop(reconciler, 0.001)

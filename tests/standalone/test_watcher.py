@@ -280,6 +280,7 @@ def test_a_lasting_interruption_is_reported_once_and_tried_again_more_and_more_r
     scene.watcher._run()
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
     assert not scene.gap.is_set()
+    assert scene.watcher.attempted.is_set()
     assert caplog.text.count("were interrupted") == 1
 
 

@@ -266,7 +266,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
             submitted.note(upload)
             return submit_any(upload)
 
-        threads: list[Watcher | ReconcileLoop] = [reconcile_loop]
+        watched = None
         if not settings.uses_buckets:
             watcher = Watcher(
                 settings.data / "uploads",
@@ -279,10 +279,11 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 settings.deletion_limit,
                 submitted,
             )
-            threads.insert(0, watcher)
-        for thread in threads:
-            thread.start()
-            stack.callback(thread.stop)
+            watcher.start()
+            stack.callback(watcher.stop)
+            watched = watcher.attempted
+        reconcile_loop.start(watched)
+        stack.callback(reconcile_loop.stop)
         remote = stack.enter_context(
             open_remote_originals(settings, stores.uploads, submit, metrics.count_fetch)
         )

@@ -21,6 +21,8 @@ PACE = 9.0
 """How many times the duration of a page of a search the pause after it is: it takes a tenth of a core."""
 _LONGEST_PACE = 5.0
 
+_TICK_SECONDS = 0.1
+
 _log = logging.getLogger(__name__)
 
 
@@ -85,9 +87,13 @@ class ReconcileLoop:
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._end_rest = threading.Event()
+        self._after: threading.Event | None = None
         self._thread = threading.Thread(target=self._run, name="reconcile")
 
-    def start(self) -> None:
+    def start(self, after: threading.Event | None = None) -> None:
+        """The first search begins once ``after`` is set: a file that is dropped behind it must be noticed by
+        the watcher, or it would wait for the next search."""
+        self._after = after
         self._thread.start()
 
     def stop(self) -> None:
@@ -110,6 +116,8 @@ class ReconcileLoop:
         self._wake.set()
 
     def _run(self) -> None:
+        while self._after is not None and not self._after.wait(_TICK_SECONDS) and not self._stop.is_set():
+            pass
         while not self._stop.is_set():
             self._wake.clear()
             self._end_rest.clear()

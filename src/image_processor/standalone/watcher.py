@@ -67,6 +67,9 @@ class Watcher:
         self._on_gap = on_gap
         self._stop = threading.Event()
         self._watching = threading.Event()
+        self.attempted = threading.Event()
+        """Set once later changes will be reported, or could not be watched: then ``on_gap`` is called when
+        they are."""
         self._settling: dict[str, float] = {}
         self._deletions = DeletionBurst(catalog, deletion_limit, self._submit, on_gap)
         self._polls = sys.platform != "linux"
@@ -99,6 +102,7 @@ class Watcher:
                 if str(error) != problem:
                     _log.warning("file notifications of %s were interrupted: %s", self._root, error)
                 problem, interrupted = str(error), True
+                self.attempted.set()
                 self._stop.wait(pause)
                 pause = min(_LONGEST_PAUSE, 2 * pause)
 
@@ -117,6 +121,7 @@ class Watcher:
         try:
             with self._open_tree() as tree:
                 self._watching.set()
+                self.attempted.set()
                 if interrupted:
                     _log.warning("%s is watched again", self._root)
                     self._on_gap()
