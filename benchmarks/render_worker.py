@@ -26,7 +26,7 @@ _TASKS = {
     "recipe-matched": tuple(
         parse(f"{size},{how}")
         for size in (*_SIZES[:-1], f"{_SIZES[-1]},g=attention")
-        for how in ("fm=avif,q=53,effort=1", "fm=jpeg")
+        for how in ("fm=avif,q=54,effort=1", "fm=jpeg")
     ),
     "one": (parse("w=720,fm=jpeg"),),
 }
