@@ -13,7 +13,7 @@ from skimage.color import rgb2lab
 
 from image_processor.domain.models import Limits
 from image_processor.engine.render import render
-from image_processor.engine.summary.palette import MAX_COLOURS, MIN_DISTANCE, _to_lab, palette
+from image_processor.engine.summary.palette import MAX_COLOURS, MIN_DISTANCE, _to_lab, colour_boxes, palette
 
 SCENES = ("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg")
 BYTES = st.integers(0, 255)
@@ -25,7 +25,7 @@ def lab(colour: str) -> np.ndarray:
 
 
 def colours(rgba: bytes) -> list[float]:
-    return [float(np.linalg.norm(lab(one) - lab(other))) for one, other in combinations(palette(rgba), 2)]
+    return [float(np.linalg.norm(lab(one) - lab(other))) for one, other in combinations(palette(colour_boxes(rgba)), 2)]
 
 
 @given(st.tuples(BYTES, BYTES, BYTES))
@@ -37,7 +37,7 @@ def test_distances_equal_cielab(colour: tuple[int, int, int]) -> None:
 @given(st.lists(st.tuples(BYTES, BYTES, BYTES, BYTES), min_size=1, max_size=60))
 def test_colours_of_a_palette_are_distinct(pixels: list[tuple[int, int, int, int]]) -> None:
     rgba = bytes(value for pixel in pixels for value in pixel)
-    found = palette(rgba)
+    found = palette(colour_boxes(rgba))
     assert len(found) <= MAX_COLOURS
     assert all(away > MIN_DISTANCE - 0.1 for away in colours(rgba))
     assert bool(found) == any(alpha for *_, alpha in pixels)
@@ -72,12 +72,12 @@ def test_the_most_frequent_colour_comes_first() -> None:
 def test_shades_of_one_colour_count_together() -> None:
     dark, light = bytes([20, 200, 60, 255]), bytes([20, 214, 60, 255])  # in two histogram boxes
     black = bytes([0, 0, 0, 255])
-    assert palette(dark * 20 + light * 19 + black * 30) == ("#14c83c", "#000000")
+    assert palette(colour_boxes(dark * 20 + light * 19 + black * 30)) == ("#14c83c", "#000000")
 
 
 def test_rare_colours_are_left_out() -> None:
     grey, red = bytes([128, 128, 128, 255]), bytes([255, 0, 0, 255])
-    assert palette(grey * 995 + red * 5) == ("#808080",)
-    assert palette(grey * 980 + red * 20) == ("#808080", "#ff0000")
+    assert palette(colour_boxes(grey * 995 + red * 5)) == ("#808080",)
+    assert palette(colour_boxes(grey * 980 + red * 20)) == ("#808080", "#ff0000")
     faint = bytes([255, 0, 0, 10])
-    assert palette(grey * 900 + faint * 100) == ("#808080",)
+    assert palette(colour_boxes(grey * 900 + faint * 100)) == ("#808080",)

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from image_processor.domain.models import Limits, VisualSummary
 from image_processor.domain.transformation import parse
 from image_processor.engine.render import render
-from image_processor.engine.summary.palette import dominant_colour
+from image_processor.engine.summary.palette import colour_boxes, dominant_colour
 from image_processor.engine.summary.placeholders import thumbhash
 from image_processor.engine.summary.visual import perceptual_hash
 
@@ -167,8 +167,8 @@ def test_the_dominant_colour_is_the_most_frequent_one() -> None:
 
 def test_invisible_pixels_have_no_colour() -> None:
     rgba = bytes([255, 0, 0, 0]) * 90 + bytes([0, 0, 255, 255]) * 10
-    assert dominant_colour(rgba) == "#0000ff"
-    assert dominant_colour(bytes(400)) == "#ffffff"
+    assert dominant_colour(colour_boxes(rgba)) == "#0000ff"
+    assert dominant_colour(colour_boxes(bytes(400))) == "#ffffff"
 
 
 def test_the_summary_of_an_animation_is_that_of_its_first_frame() -> None:
