@@ -1,6 +1,7 @@
 """The engine beside sharp: CPU time for the same renditions of the same photographs.
 
-Runs of both sides alternate and medians are compared, with the bytes of each and their SSIMULACRA2 beside.
+And beside libvips called by hand, which says what part of a ratio to sharp can be won at all. Runs of all
+sides alternate and medians are compared, with the bytes of each and their SSIMULACRA2 beside.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ SHARP = _HERE / "sharp"
 _SCORING_PYTHON = _HERE.parent / ".venv-bench" / "bin" / "python"
 _MEGABYTE = 1024 * 1024
 _RUNS, _FEW_RUNS = 15, 5
+
+_FLOOR_BAR = 1.05
+"""For equal output, byte for byte."""
 
 _BYTES_BAR = 1.1
 _SCORE_BAR = 0.0
@@ -82,23 +86,28 @@ def rows() -> list[Row]:
         medium = make_photograph(folder / "medium.jpg", 2725, 2225)
         with render_worker() as ours, sharp_worker() as sharp:
             comparison = _Comparison(ours, sharp, folder)
-            five = comparison.run("five", ("five-pipelines", "five-clones"), large, _RUNS)
-            webp = comparison.run("five-webp", ("five-webp-pipelines", "five-webp-clones"), large, _FEW_RUNS)
+            five = comparison.run("five", ("five-pipelines", "five-clones"), large, _RUNS, by_hand=True)
+            webp = comparison.run(
+                *("five-webp", ("five-webp-pipelines", "five-webp-clones"), large, _FEW_RUNS), by_hand=True
+            )
             recipe = comparison.run("recipe", ("recipe",), large, 2, matched=True)
-            one = comparison.run("one", ("one",), medium, _RUNS)
+            one = comparison.run("one", ("one",), medium, _RUNS, by_hand=True)
         matched = {"ours": recipe["matched"], "recipe": recipe["recipe"]}
         return [
             _row("12 MP to five JPEGs, sharp's pipelines: CPU", five, "five-pipelines", bar=0.50),
             _row("12 MP to five JPEGs, sharp's clone(): CPU", five, "five-clones", bar=0.55),
             *_quality("five JPEGs", five, "five-clones"),
+            *_floor("five JPEGs", five, "five-pipelines"),
             _row("12 MP to five WebP of effort 4: CPU", webp, _cheapest(webp), bar=0.75),
             *_quality("five WebP", webp, _cheapest(webp)),
+            *_floor("five WebP", webp, _cheapest(webp)),
             _row("built-in recipe, sharp's AVIF defaults: CPU", recipe, "recipe", bar=0.10),
             *_quality("built-in recipe", recipe, "recipe"),
             _row("the same with AVIF of equal quality: CPU", matched, "recipe", bar=0.10),
             *_quality("equal quality", matched, "recipe"),
             _row("2725 x 2225 JPEG to 720 wide: CPU", one, "one", bar=1.0),
             *_quality("720 wide", one, "one"),
+            *_floor("720 wide", one, "one"),
             _peak_memory(large),
             lambda_row("five JPEGs", *_cpu(five, "five-clones"), bar=0.5),
             lambda_row("the built-in recipe, sharp's defaults", *_cpu(recipe, "recipe"), bar=0.5),
@@ -115,14 +124,23 @@ class _Comparison:
         self._originals: dict[int, Path] = {}
 
     def run(
-        self, task: str, variants: Sequence[str], path: Path, runs: int, *, matched: bool = False
+        self,
+        task: str,
+        variants: Sequence[str],
+        path: Path,
+        runs: int,
+        *,
+        matched: bool = False,
+        by_hand: bool = False,
     ) -> Answers:
         """The answers by variant, ours under `ours`, without a first run, which writes the renditions.
-        ``matched`` adds our task that is as good as the peer's."""
+        ``matched`` adds our task that is as good as the peer's, ``by_hand`` the one without the engine, and
+        ours that makes no more than that."""
         sides = {
             "ours": (self._ours, task),
             **{name: (self._sharp, name) for name in variants},
             **({"matched": (self._ours, f"{task}-matched")} if matched else {}),
+            **({name: (self._ours, f"{task}-{name}") for name in ("plain", "by-hand")} if by_hand else {}),
         }
         answers: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
         for number in range(runs + 1):
@@ -145,12 +163,32 @@ def _row(name: str, answers: Answers, peer: str, *, bar: float) -> Row:
     return Row(name, format_costs(ours), format_costs(theirs), ours[0] / theirs[0], bar)
 
 
+def _floor(name: str, answers: Answers, peer: str) -> list[Row]:
+    """What is made by hand beside ours, and beside the peer: no engine on these libraries takes less."""
+    plain, floor, theirs = (costs_of(answers[side]) for side in ("plain", "by-hand", peer))
+    return [
+        Row(
+            f"... {name}: CPU beside libvips by hand",
+            *(format_costs(plain), format_costs(floor)),
+            plain[0] / floor[0],
+            _FLOOR_BAR,
+        ),
+        Row(
+            f"... {name}: libvips by hand, CPU beside sharp",
+            *(format_costs(floor), format_costs(theirs)),
+            floor[0] / theirs[0],
+        ),
+    ]
+
+
 def _cpu(answers: Answers, peer: str) -> tuple[float, float]:
     return costs_of(answers["ours"])[0], costs_of(answers[peer])[0]
 
 
 def _cheapest(answers: Answers) -> str:
-    return min((name for name in answers if name != "ours"), key=lambda name: costs_of(answers[name]))
+    return min(
+        (name for name in answers if name.startswith("five")), key=lambda name: costs_of(answers[name])
+    )
 
 
 def _quality(name: str, answers: Answers, peer: str) -> list[Row]:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
@@ -19,6 +20,7 @@ from image_processor.domain.models import Limits
 from image_processor.engine.render import render
 
 from .delivery import servers
+from .engine import Worker, render_worker
 from .photographs import make_photograph
 from .table import Row
 
@@ -34,7 +36,7 @@ _BATCH_RECIPE = (
 def rows() -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        return [_overhead(folder), _second_worker(folder)]
+        return [_overhead(folder), _second_worker(folder), _second_engine(folder)]
 
 
 def _overhead(folder: Path) -> Row:
@@ -91,3 +93,25 @@ def _second_worker(folder: Path) -> Row:
         1.85,
         at_least=True,
     )
+
+
+def _second_engine(folder: Path) -> Row:
+    """The same renditions by the engine alone, in one process and in two, in turn: what a second core gives
+    on this machine, where two cores may share caches, memory, or one core's units."""
+    photograph = folder / "originals" / "00.jpg"
+    times: dict[int, list[float]] = {1: [], 2: []}
+    with render_worker() as first, render_worker() as second:
+        workers = (first, second)
+        for count in (2, 1) * _BATCH_ROUNDS:
+            started = time.perf_counter()
+            with ThreadPoolExecutor(count) as threads:
+                list(threads.map(_render_batch, workers[:count], [photograph] * count, [count] * count))
+            times[count].append(time.perf_counter() - started)
+    one, two = median(times[1]), median(times[2])
+    return Row("... the engine alone, two processes against one", f"{two:.1f} s", f"{one:.1f} s", one / two)
+
+
+def _render_batch(worker: Worker, photograph: Path, count: int) -> None:
+    """A part of the batch, of which there are ``count``."""
+    for _ in range(_BATCH // count):
+        worker.run("batch", photograph)
