@@ -2,8 +2,8 @@
 
 A task is {"task": ..., "path": ...}; with "into" the renditions are also written into that folder. One whose
 name ends in `-plain` has no visual summary, one in `-by-hand` is done by libvips without the engine. The
-answer holds seconds of CPU and wall time, the sizes of the renditions, and the peak of resident memory since the
-process began.
+answer holds seconds of CPU and wall time, the sizes of the renditions, and the peak of resident memory since
+the process began.
 """
 
 from __future__ import annotations

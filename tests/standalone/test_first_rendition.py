@@ -37,7 +37,7 @@ def test_the_first_rendition_of_a_dropped_file_is_served_before_the_last_is_made
     """The last rendition is taken from the renderer only once the first one is stored and served."""
     served: list[str] = []
     is_served = threading.Event()
-    put, receive = DirectoryStore.put, isolation._Child._receive  # noqa: SLF001
+    put, receive = DirectoryStore.put, isolation._Child._receive
 
     def put_and_find(store: DirectoryStore, key: str, *args: Any, **options: Any) -> Entry:
         entry = put(store, key, *args, **options)
@@ -52,7 +52,7 @@ def test_the_first_rendition_of_a_dropped_file_is_served_before_the_last_is_made
         return receive(child, missing, *args)
 
     monkeypatch.setattr(DirectoryStore, "put", put_and_find)
-    monkeypatch.setattr(isolation._Child, "_receive", receive_last_late)  # noqa: SLF001
+    monkeypatch.setattr(isolation._Child, "_receive", receive_last_late)
     (tmp_path / "recipe.toml").write_text(RECIPE)
     settings = Settings(data=tmp_path, recipe=str(tmp_path / "recipe.toml"), workers=1)
     with open_server_context(settings) as context:
@@ -73,7 +73,7 @@ def test_a_file_that_is_dropped_behind_the_first_search_is_noticed(
     """The first search lists the originals only once changes are watched."""
     order: list[str] = []
     search = MergingReconciler.findings
-    open_tree = Watcher._open_tree  # noqa: SLF001
+    open_tree = Watcher._open_tree
 
     def opened(watcher: Watcher) -> Any:
         tree = open_tree(watcher)

@@ -266,7 +266,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
             submitted.note(upload)
             return submit_any(upload)
 
-        watched = None
+        watcher = None
         if not settings.uses_buckets:
             watcher = Watcher(
                 settings.data / "uploads",
@@ -279,11 +279,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 settings.deletion_limit,
                 submitted,
             )
-            watcher.start()
-            stack.callback(watcher.stop)
-            watched = watcher.attempted
-        reconcile_loop.start(watched)
-        stack.callback(reconcile_loop.stop)
+        _start_searches(watcher, reconcile_loop, stack)
         remote = stack.enter_context(
             open_remote_originals(settings, stores.uploads, submit, metrics.count_fetch)
         )
@@ -335,6 +331,15 @@ def _check_buckets(settings: Settings, stores: Stores) -> None:
         from .buckets import check_conditions  # noqa: PLC0415 - most machines have directories
 
         check_conditions(settings, stores)
+
+
+def _start_searches(watcher: Watcher | None, reconcile_loop: ReconcileLoop, stack: ExitStack) -> None:
+    """Find uploads until ``stack`` is closed: those that are reported, and those that were not."""
+    if watcher is not None:
+        watcher.start()
+        stack.callback(watcher.stop)
+    reconcile_loop.start(watcher.attempted if watcher is not None else None)
+    stack.callback(reconcile_loop.stop)
 
 
 def _own_catalog(stores: Stores) -> SqliteCatalog | None:
