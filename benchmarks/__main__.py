@@ -24,7 +24,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from . import cold_start, command_line, engine, memory, records, studio, sweep, uploads
+from . import cold_start, command_line, engine, memory, million, records, studio, sweep, uploads
 from .delivery import comparison as delivery
 from .table import HEADING, Row, missing
 
@@ -39,7 +39,7 @@ PARTS: Mapping[str, Callable[[], Sequence[Row]]] = MappingProxyType(
         "uploads": uploads.rows,
         "command-line": command_line.rows,
         "records": records.rows,
-        "million": records.rows_of_a_million,
+        "million": million.rows,
         "sweep": sweep.rows,
         "studio": studio.rows,
         "cold-starts": cold_start.rows,
