@@ -25,7 +25,8 @@ def lab(colour: str) -> np.ndarray:
 
 
 def colours(rgba: bytes) -> list[float]:
-    return [float(np.linalg.norm(lab(one) - lab(other))) for one, other in combinations(palette(colour_boxes(rgba)), 2)]
+    found = palette(colour_boxes(rgba))
+    return [float(np.linalg.norm(lab(one) - lab(other))) for one, other in combinations(found, 2)]
 
 
 @given(st.tuples(BYTES, BYTES, BYTES))
