@@ -2,7 +2,7 @@
 search of such libraries for lost events: CPU time of each, and how it grows.
 
 The search merges three listings. Those of originals and renditions come from memory here, without files, so
-what the file system takes is left out: `python -m benchmarks.library` measures it with files.
+what the file system takes is left out: benchmarks/library.py measures it with files.
 """
 
 from __future__ import annotations
