@@ -24,7 +24,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from . import cold_start, command_line, engine, memory, million, records, studio, sweep, uploads
+from . import cold_start, command_line, engine, latency, memory, million, records, studio, sweep, uploads
 from .delivery import comparison as delivery
 from .table import HEADING, Row, missing
 
@@ -37,6 +37,7 @@ PARTS: Mapping[str, Callable[[], Sequence[Row]]] = MappingProxyType(
         "engine": engine.rows,
         "memory": memory.rows,
         "uploads": uploads.rows,
+        "latency": latency.rows,
         "command-line": command_line.rows,
         "records": records.rows,
         "million": million.rows,
