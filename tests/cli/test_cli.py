@@ -106,6 +106,24 @@ def test_doctor_says_where_settings_come_from(run, monkeypatch):
     assert "  IMAGE_PROCESSOR_STOP_SECONDS=15\n" in out
 
 
+def test_doctor_says_whether_remote_sources_may_be_fetched_from(run, monkeypatch):
+    sources = (
+        "a/=http://127.0.0.1:1/,b/=https://[2606:4700::1111]/x/,c/=s3://archive/,d/=http://none.invalid/"
+    )
+    monkeypatch.setenv("IMAGE_PROCESSOR_REMOTE_SOURCES", sources)
+    status, out, err = run("doctor")
+    assert (status, err) == (0, "")
+    refused = (
+        "refused: 127.0.0.1 is not public (loopback); IMAGE_PROCESSOR_REMOTE_PRIVATE=127.0.0.1 would allow"
+    )
+    assert f"remote source a/=http://127.0.0.1:1/: {refused} internal addresses\n" in out
+    assert "remote source b/=https://[2606:4700::1111]/x/: 2606:4700::1111\n" in out
+    assert "remote source c/=s3://archive/: a bucket\n" in out
+    assert "remote source d/=http://none.invalid/: cannot be resolved: " in out
+    monkeypatch.setenv("IMAGE_PROCESSOR_REMOTE_PRIVATE", "127.0.0.1")
+    assert json.loads(run("doctor", "--json")[1])["remote_sources"]["a/=http://127.0.0.1:1/"] == "127.0.0.1"
+
+
 def test_doctor_reports_as_json(run):
     Path("other.toml").write_text('workers = 3\nsigning_keys = "a:a-secret-of-the-server"\n')
     status, out, _ = run("doctor", "--json", "--config", "other.toml")

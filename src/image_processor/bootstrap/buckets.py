@@ -32,10 +32,7 @@ logger = logging.getLogger(__name__)
 @contextmanager
 def open_bucket_stores(settings: Settings, catalog_file: Path) -> Iterator[Stores]:
     """The buckets and the catalog. Raises InvalidSettings, MissingExtra, Unavailable."""
-    try:
-        import obstore  # noqa: F401, PLC0415 - optional dependency
-    except ImportError:
-        raise MissingExtra.of("obstore", "originals in buckets", "aws") from None
+    require_obstore()
     bucket_names(settings)  # what is missing in the settings, before what is missing around them
     access = bucket_access()
     if settings.table is not None:
@@ -50,6 +47,14 @@ def open_bucket_stores(settings: Settings, catalog_file: Path) -> Iterator[Store
         raise Unavailable(message) from error
     with closing(SqliteCatalog(catalog_file)) as catalog:
         yield replace(stores, catalog=catalog)
+
+
+def require_obstore() -> None:
+    """Raises MissingExtra."""
+    try:
+        import obstore  # noqa: F401, PLC0415 - optional dependency
+    except ImportError:
+        raise MissingExtra.of("obstore", "originals in buckets", "aws") from None
 
 
 def bucket_access() -> AwsAccess:

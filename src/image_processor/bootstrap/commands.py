@@ -60,6 +60,11 @@ class Commands:
         with started or IsolatedRenderer(sandbox=settings.sandbox) as renderer:
             yield renderer.render
 
+    def check_remote_sources(self, settings: Settings) -> Mapping[str, str]:
+        from .remote import check_remote_sources
+
+        return check_remote_sources(settings)
+
     def open_stores(self, settings: Settings) -> AbstractContextManager[Stores]:
         from .standalone import open_stores
 

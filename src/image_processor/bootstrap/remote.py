@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from image_processor.config.settings import Settings
+from image_processor.aws.retries import Retries
+from image_processor.config.remote_sources import RemoteSources, RemoteUrl
+from image_processor.config.settings import PREFIX, Settings
 from image_processor.domain.models import Upload
 from image_processor.domain.ports import ObjectStore, RemoteReader
 from image_processor.remote.addresses import PrivateHosts
+from image_processor.remote.bucket_source import BucketSource
 from image_processor.remote.dialer import Dialer
 from image_processor.remote.http_source import HttpSource
 from image_processor.standalone import bucket_name
 from image_processor.standalone.remote_originals import OnFetch, RemoteOriginals, RemotePolicy
+from image_processor.storage import store_from_url
+
+_RETRIES = Retries(attempts=3, budget=10.0)
+"""Somebody waits for the file. A failure is tried again after a while."""
+
+_RESOLVE_SECONDS = 5.0
+"""How long `doctor` waits for an answer about a name."""
 
 
 @contextmanager
 def open_remote_originals(
     settings: Settings, uploads: ObjectStore, submit: Callable[[Upload], object], on_fetch: OnFetch
 ) -> Iterator[RemoteOriginals | None]:
-    """What fetches originals into ``uploads``; None without remote sources. At the end the requests to them
-    are broken off."""
+    """What fetches originals into ``uploads``; None without remote sources. At the end the requests to web
+    servers are broken off. Raises MissingExtra and InvalidSettings for buckets.
+    """
     if not settings.remote_sources:
         yield None
         return
@@ -40,6 +52,8 @@ def open_remote_originals(
         connections=settings.remote_connections,
     )
     readers: dict[str, RemoteReader] = {"http": http, "https": http}
+    if any(source.base.scheme == "s3" for source in settings.remote_sources.items):
+        readers["s3"] = BucketSource(_bucket_opener(settings.remote_sources))
     remote = RemoteOriginals(
         *(settings.remote_sources, readers, bucket_name(settings), uploads, submit, policy),
         on_fetch=on_fetch,
@@ -49,3 +63,50 @@ def open_remote_originals(
     finally:
         dialer.close()
         remote.close()
+
+
+def _bucket_opener(sources: RemoteSources) -> Callable[[RemoteUrl], ObjectStore | None]:
+    """Opens the buckets of sources, with the machine's credentials. Raises MissingExtra, InvalidSettings."""
+    from .buckets import bucket_access, require_obstore  # noqa: PLC0415 - few sources are buckets
+
+    require_obstore()
+    access = bucket_access()
+    stores = {
+        source: store_from_url(
+            f"s3://{source.base.host}",
+            endpoint=source.endpoint,
+            region=source.region or access.region,
+            credentials=access.credentials,
+            retries=_RETRIES,
+        )
+        for source in sources.items
+        if source.base.scheme == "s3"
+    }
+
+    def store_of(url: RemoteUrl) -> ObjectStore | None:
+        return next((store for source, store in stores.items() if source.covers(url)), None)
+
+    return store_of
+
+
+def check_remote_sources(settings: Settings) -> Mapping[str, str]:
+    """Each source as the setting writes it, and whether its host may be connected to. Asks name servers."""
+    dialer = Dialer(PrivateHosts.of(settings.remote_private))
+    try:
+        return {str(source): _state(source.base, dialer) for source in settings.remote_sources.items}
+    finally:
+        dialer.close()
+
+
+def _state(base: RemoteUrl, dialer: Dialer) -> str:
+    if not base.is_http:
+        return "a bucket"
+    host = base.host.strip("[]")
+    try:
+        judged = dialer.judge(host, base.port, time.monotonic() + _RESOLVE_SECONDS)
+    except OSError as error:
+        return f"cannot be resolved: {error or type(error).__name__}"
+    refused = [f"{address} is not public ({kind})" for address, kind in judged.items() if kind]
+    if refused:
+        return f"refused: {', '.join(refused)}; {PREFIX}REMOTE_PRIVATE={host} would allow internal addresses"
+    return ", ".join(judged)

@@ -67,6 +67,10 @@ class CommandContext(Protocol):
         """What renders in an isolated child, with the sandbox and the fonts of the settings."""
         ...
 
+    def check_remote_sources(self, settings: Settings) -> Mapping[str, str]:
+        """Each remote source, and whether its host may be connected to. Asks name servers."""
+        ...
+
     def open_stores(self, settings: Settings) -> AbstractContextManager[Stores]:
         """The directories and the catalog of this machine, created if missing. Raises Unavailable."""
         ...

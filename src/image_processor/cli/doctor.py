@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -91,11 +92,14 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
     damage = None
     if json_:
         damage = context.find_catalog_damage(catalog)
-        report = _Report(settings, sandbox, free, str(catalog), damage)
+        remote = context.check_remote_sources(settings)
+        report = _Report(settings, sandbox, free, str(catalog), damage, remote)
         typer.echo(json.dumps(report.to_json()))
     else:
         console.print(f"sandbox of renderers: {sandbox}")
         console.print(f"disk: {free / 1e9:.1f} GB free for {settings.data}")
+        for source, state in context.check_remote_sources(settings).items():
+            console.print(f"remote source {source}: {state}")
         _print_settings(console, settings)
         damage = context.find_catalog_damage(catalog)
     if damage is not None:
@@ -110,6 +114,7 @@ class _Report(Struct, frozen=True):
     free: int
     catalog: str
     damage: str | None
+    remote_sources: Mapping[str, str]
 
     def to_json(self) -> dict[str, object]:
         """Exits with UNSAFE if libvips cannot be used."""
@@ -131,6 +136,7 @@ class _Report(Struct, frozen=True):
             "sandbox": self.sandbox,
             "disk_free_bytes": self.free,
             "catalog": {"file": self.catalog, "damage": self.damage},
+            "remote_sources": self.remote_sources,
             "settings": _settings_json(self.settings),
         }
 

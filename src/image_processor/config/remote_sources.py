@@ -19,6 +19,10 @@ EXPECTED_SOURCE = "KEY/PREFIX/=https://HOST/PATH/ or KEY/PREFIX/=s3://BUCKET/PRE
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _URL = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?(/[^?#]*)?(\?[^#]*)?(?:#.*)?")
 _BUCKET = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(/.*)?")
+_BUCKET_OPTIONS = {
+    "endpoint": re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~/-]*)?"),
+    "region": re.compile(r"[a-z0-9-]+"),
+}
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")
 _IN_PATH = "!$&'()*+,;=:@/"
 """What a path of a URL may have unescaped beside letters, digits and `-._~` (RFC 3986, 3.3)."""
@@ -52,14 +56,18 @@ class RemoteUrl(Struct, frozen=True):
 
 class RemoteSource(Struct, frozen=True):
     """Copies of files whose URL begins with ``base`` have keys that begin with ``key_prefix``. ``text`` is
-    ``base`` as the setting writes it."""
+    ``base`` as the setting writes it. A bucket may have an ``endpoint`` and a ``region`` of its own."""
 
     key_prefix: str
     base: RemoteUrl
     text: str
+    endpoint: str | None = None
+    region: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.key_prefix}={self.text}"
+        options = {"endpoint": self.endpoint, "region": self.region}
+        query = "&".join(f"{name}={value}" for name, value in options.items() if value)
+        return f"{self.key_prefix}={self.text}" + (f"?{query}" if query else "")
 
     def url_of(self, key: str) -> str | None:
         """The URL of the file whose copy is stored as ``key``; None if there is none."""
@@ -143,13 +151,27 @@ def parse_remote_sources(items: Iterable[str]) -> RemoteSources:
 
 def _parse_source(item: str) -> RemoteSource:
     key_prefix, equals, text = item.partition("=")
+    options: dict[str, str] = {}
+    if text.startswith("s3://"):
+        text, _, query = text.partition("?")
+        options = _bucket_options(query)
     base = parse_remote_url(text)
     # With a slash at both ends, `https://host/a` covers no `https://host/abc`, and no key is its own prefix.
     if not equals or base.query or not key_prefix.endswith("/") or not base.path.endswith("/"):
         raise ValueError(item)
     if not _is_plain(key_prefix[:-1]) or key_prefix == "/" or _UNSAFE.search(key_prefix):
         raise ValueError(item)
-    return RemoteSource(key_prefix, base, text)
+    return RemoteSource(key_prefix, base, text, **options)
+
+
+def _bucket_options(query: str) -> dict[str, str]:
+    """The options of a bucket, `endpoint=https://host&region=NAME`. Raises ValueError."""
+    options = dict(part.split("=", 1) for part in query.split("&") if part)
+    if not options.keys() <= _BUCKET_OPTIONS.keys():
+        raise ValueError(query)
+    if not all(_BUCKET_OPTIONS[name].fullmatch(value) for name, value in options.items()):
+        raise ValueError(query)
+    return options
 
 
 def parse_remote_url(text: str) -> RemoteUrl:

@@ -10,7 +10,7 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
@@ -63,7 +63,7 @@ class Dialer:
         time.monotonic. Raises AddressNotAllowed, and OSError: TimeoutError, ssl.SSLError.
         """
         host = url.host.strip("[]")
-        addresses = self.allowed_addresses(host, url.port, deadline)
+        addresses = self._allowed_addresses(host, url.port, deadline)
         sock = _connect(addresses, url.port, deadline)
         try:
             if url.scheme == "https":
@@ -76,23 +76,29 @@ class Dialer:
             raise
         return sock
 
-    def allowed_addresses(self, host: str, port: int, deadline: float) -> Sequence[str]:
-        """The addresses of ``host``, all of which are allowed. Raises AddressNotAllowed, OSError."""
+    def judge(self, host: str, port: int, deadline: float) -> Mapping[str, str | None]:
+        """The addresses of ``host``, each with the kind that refuses it, None if it is allowed. At least one.
+        Raises OSError."""
         try:
             answer = self._resolvers.submit(self._resolve, host, port)
         except RuntimeError:  # after `close`
             raise OSError(_STOPPING) from None
         addresses = list(answer.result(_remaining(deadline)))[:_MAX_ADDRESSES]
-        for address in addresses:
-            if kind := self._private.refusal(host, address):
+        if not addresses:
+            raise OSError(f"{host} has no address")
+        return {address: self._private.refusal(host, address) for address in addresses}
+
+    def _allowed_addresses(self, host: str, port: int, deadline: float) -> Sequence[str]:
+        """The addresses of ``host``, all of which are allowed. Raises AddressNotAllowed, OSError."""
+        judged = self.judge(host, port, deadline)
+        for address, kind in judged.items():
+            if kind:
                 # Which address it is, is nobody's business but the operator's.
                 _log.warning(
                     "refused to fetch from %s: its address %s is not public (%s)", host, address, kind
                 )
                 raise AddressNotAllowed(f"expected a public address for {host}, got one that is {kind}")
-        if not addresses:
-            raise OSError(f"{host} has no address")
-        return addresses
+        return list(judged)
 
     def _register(self, sock: socket) -> None:
         with self._lock:
