@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tutorial import PAGES, Tutorial
 
 WAIT = 60_000
@@ -25,23 +25,29 @@ def tutorial(tmp_path: Path) -> Iterator[Callable[..., Tutorial]]:
         yield lambda name, **replace: stack.enter_context(closing(Tutorial(tmp_path, name, **replace)))
 
 
-@pytest.fixture
-def page() -> Iterator[Page]:
-    """A page 760 pixels wide. An error in its console fails the test."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if found is None:
         missing = "Chromium is not installed: THE PAGE WAS NOT TESTED (apt-get install chromium)"
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 760, "height": 460})
-        page.set_default_timeout(WAIT)
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
-        yield page
+        yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page 760 pixels wide. An error in its console fails the test."""
+    page = browser.new_page(viewport={"width": 760, "height": 460})
+    page.set_default_timeout(WAIT)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+    yield page
+    page.close()
     assert errors == []
 
 
