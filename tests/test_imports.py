@@ -42,3 +42,9 @@ def test_the_core_loads_no_heavy_library(module: str) -> None:
     code = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not HEAVY & set(json.loads(done.stdout))
+
+
+def test_settings_load_nothing_that_few_deployments_set() -> None:
+    code = "import json, sys, image_processor.config.settings; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "image_processor.config.remote_sources" not in json.loads(done.stdout)

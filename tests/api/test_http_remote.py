@@ -11,7 +11,6 @@ import pytest
 from http_machine import Client, Machine
 from msgspec.structs import replace
 
-from image_processor.config.remote_sources import RemoteSources, parse_remote_sources
 from image_processor.domain.keys import image_id
 from support.ingest import BUCKET
 from support.scripted_http import Reply, Script, Seen, scripted
@@ -42,7 +41,7 @@ def source() -> Iterator[Script]:
 def configure(
     machine: Machine, source: Script, private: tuple[str, ...] = ("127.0.0.1",), **more: object
 ) -> None:
-    sources = parse_remote_sources([f"shop/={source.address}/photos/"])
+    sources = (f"shop/={source.address}/photos/",)
     machine.settings = replace(
         machine.settings, remote_sources=sources, remote_private=private, allow_unsigned=True, **more
     )
@@ -136,7 +135,7 @@ def test_a_private_address_is_refused_and_not_told(
 
 
 def test_without_sources_nothing_is_fetched(machine: Machine, source: Script) -> None:
-    machine.settings = replace(machine.settings, remote_sources=RemoteSources())
+    machine.settings = replace(machine.settings, remote_sources=())
     with asyncio.Runner() as runner:
         client = Client(machine.app(), runner)
         assert client.get("/renditions/shop/cat.png/w=10,fm=webp.webp").status_code == 404

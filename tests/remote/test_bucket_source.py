@@ -88,7 +88,7 @@ def remote(
         monkeypatch.delenv(name, raising=False)
     text = f"old/=s3://{bucket}/2024/?endpoint={aws.address()}&region={aws.REGION}"
     settings = from_environment({f"{PREFIX}REMOTE_SOURCES": text, f"{PREFIX}DATA": str(tmp_path)})
-    assert str(settings.remote_sources) == text
+    assert settings.remote_sources == (text,)
     uploads = MemoryStore()
     with open_remote_originals(settings, uploads, lambda _: None, lambda *_: None) as opened:
         assert opened is not None

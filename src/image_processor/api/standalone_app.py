@@ -156,7 +156,7 @@ def get_health(request: Request, context: StandaloneContextOf, response: Respons
         unreadable=report.unreadable,
         held_deletions=report.held,
         recipe_error=str(invalid) if invalid is not None else None,
-        remote_sources=[source.text for source in settings.remote_sources.items],
+        remote_sources=[source.text for source in context.remote.sources.items] if context.remote else [],
     )
 
 

@@ -141,7 +141,8 @@ def _refuse_remote_sources(settings: Settings) -> None:
     """Raises InvalidSettings if there are any: they would never be asked."""
     if settings.remote_sources:
         expected = "nothing on AWS: only the server of one machine fetches from remote sources"
-        raise InvalidSettings([Problem(f"{PREFIX}REMOTE_SOURCES", expected, str(settings.remote_sources))])
+        got = ",".join(settings.remote_sources)
+        raise InvalidSettings([Problem(f"{PREFIX}REMOTE_SOURCES", expected, got)])
 
 
 def build_processor(

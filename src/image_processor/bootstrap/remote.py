@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from image_processor.aws.retries import Retries
-from image_processor.config.remote_sources import RemoteSources, RemoteUrl
+from image_processor.config.remote_sources import RemoteSources, RemoteUrl, parse_remote_sources
 from image_processor.config.settings import PREFIX, Settings
 from image_processor.domain.models import Upload
 from image_processor.domain.ports import ObjectStore, RemoteReader
@@ -36,6 +36,7 @@ def open_remote_originals(
     if not settings.remote_sources:
         yield None
         return
+    sources = parse_remote_sources(settings.remote_sources)
     policy = RemotePolicy(
         settings.remote_min_seconds,
         settings.remote_max_seconds,
@@ -47,15 +48,15 @@ def open_remote_originals(
     dialer = Dialer(PrivateHosts.of(settings.remote_private))
     http = HttpSource(
         dialer,
-        settings.remote_sources.allows,
+        sources.allows,
         seconds=settings.remote_timeout_seconds,
         connections=settings.remote_connections,
     )
     readers: dict[str, RemoteReader] = {"http": http, "https": http}
-    if any(source.base.scheme == "s3" for source in settings.remote_sources.items):
-        readers["s3"] = BucketSource(_bucket_opener(settings.remote_sources))
+    if any(source.base.scheme == "s3" for source in sources.items):
+        readers["s3"] = BucketSource(_bucket_opener(sources))
     remote = RemoteOriginals(
-        *(settings.remote_sources, readers, bucket_name(settings), uploads, submit, policy),
+        *(sources, readers, bucket_name(settings), uploads, submit, policy),
         on_fetch=on_fetch,
     )
     try:
@@ -93,7 +94,8 @@ def check_remote_sources(settings: Settings) -> Mapping[str, str]:
     """Each source as the setting writes it, and whether its host may be connected to. Asks name servers."""
     dialer = Dialer(PrivateHosts.of(settings.remote_private))
     try:
-        return {str(source): _state(source.base, dialer) for source in settings.remote_sources.items}
+        sources = parse_remote_sources(settings.remote_sources)
+        return {str(source): _state(source.base, dialer) for source in sources.items}
     finally:
         dialer.close()
 

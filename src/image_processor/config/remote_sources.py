@@ -14,8 +14,6 @@ from msgspec import Struct
 from image_processor.domain.errors import SourceNotAllowed
 from image_processor.domain.keys import MAX_KEY_BYTES, percent_decode
 
-EXPECTED_SOURCE = "KEY/PREFIX/=https://HOST/PATH/ or KEY/PREFIX/=s3://BUCKET/PREFIX/"
-
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _URL = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?(/[^?#]*)?(\?[^#]*)?(?:#.*)?")
 _BUCKET = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(/.*)?")
@@ -104,9 +102,6 @@ class RemoteSources(Struct, frozen=True):
 
     def __bool__(self) -> bool:
         return bool(self.items)
-
-    def __str__(self) -> str:
-        return ",".join(map(str, self.items))
 
     def source_of(self, key: str) -> tuple[RemoteSource, str] | None:
         """The source of the copy ``key`` and the URL of its file; None if no source has the key."""

@@ -17,7 +17,6 @@ from msgspec import Struct
 from image_processor.config.log_options import LogFormat, LogLevel
 from image_processor.domain.models import ExifField, IccPolicy, SandboxPolicy, TruncatedPolicy
 
-from .remote_sources import EXPECTED_SOURCE, RemoteSources, parse_remote_sources
 from .tokens import EXPECTED_LINE, Token, parse_tokens
 
 _MEBIBYTE = 1024 * 1024
@@ -134,12 +133,14 @@ def tokens_file(text: str) -> tuple[Token, ...]:
     return parse_tokens(line for line in _lines(text) if line.strip())
 
 
-def remote_sources(text: str) -> RemoteSources:
-    """Where originals may be fetched from."""
-    sources = parse_remote_sources(names(text))
-    if not sources:
+def remote_sources(text: str) -> tuple[str, ...]:
+    """Where originals may be fetched from, as `remote_sources.parse_remote_sources` reads it."""
+    from .remote_sources import parse_remote_sources  # noqa: PLC0415 - its patterns take 5 ms of a cold start
+
+    items = names(text)
+    if not parse_remote_sources(items):
         raise ValueError(text)
-    return sources
+    return items
 
 
 def hosts_or_networks(text: str) -> tuple[str, ...]:
@@ -535,7 +536,7 @@ REMOTE_SETTINGS = (
     SettingSpec(
         "REMOTE_SOURCES",
         "where one machine fetches originals that are not stored, by key prefix; without it from nowhere",
-        f"{EXPECTED_SOURCE}, comma-separated",
+        "KEY/PREFIX/=https://HOST/PATH/ or KEY/PREFIX/=s3://BUCKET/PREFIX/, comma-separated",
         remote_sources,
     ),
     SettingSpec(

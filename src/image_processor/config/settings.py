@@ -19,7 +19,6 @@ from image_processor.domain.models import ExifField, IccPolicy, Limits, SandboxP
 from image_processor.domain.redaction import redacted_repr
 
 from .log_options import LogFormat, LogLevel
-from .remote_sources import RemoteSources
 from .setting_specs import (
     ALL_SETTINGS,
     AWS_SETTINGS,
@@ -130,7 +129,7 @@ class Settings(Struct, frozen=True):
     dialect_auto: bool = False
     dialect_lenient: bool = False
     buckets: tuple[str, ...] = ()
-    remote_sources: RemoteSources = field(default_factory=RemoteSources)
+    remote_sources: tuple[str, ...] = ()
     remote_private: tuple[str, ...] = ()
     remote_timeout_seconds: int = 20
     remote_connections: int = 4
