@@ -28,7 +28,7 @@ class World:
         self.stub("node", "")
         self.stub("npm", "")
         self.stub("njs", "")
-        for tool in ("exiftool", "nginx", "caddy", "promtool", "zsh", "fish"):
+        for tool in ("exiftool", "nginx", "caddy", "promtool", "zsh", "fish", "ruby", "php"):
             self.stub(tool, "")
         self.stub("make", 'echo "make $*"')
         self.stub("python3", f'exec "{sys.executable}" "$@"')
