@@ -1,10 +1,9 @@
-"""Commands and recipes of README.md and docs/ are what the program accepts; the quick start works."""
+"""Commands and recipes of README.md and docs/ are what the program accepts, and are run or say why not."""
 
 from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,14 +12,13 @@ import typer
 from typer.core import TyperGroup
 
 from image_processor.cli.commands import app
-from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
-from support.served import Served
+from image_processor.config.recipe import parse_recipe
+from support import command_blocks
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAPERS = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
-START, RECIPES = ((ROOT / "docs" / name).read_text() for name in ("start.md", "recipes.md"))
-CAT = ROOT / "docs" / "architecture-diagram.png"
+RECIPES = (ROOT / "docs" / "recipes.md").read_text()
 
 
 def blocks(text: str, *kinds: str) -> list[str]:
@@ -92,25 +90,38 @@ def test_the_recipes_of_the_readme_are_one_valid_recipe():
     assert {"card", "article", "poster", "same"} <= set(recipe.presets)
 
 
-def test_the_quick_start_makes_the_renditions_that_it_names(tmp_path):
-    (start,) = [block for block in blocks(START, "sh") if "curl -T" in block]
-    (listed,) = [block for block in blocks(START, "sh") if block.startswith("ls ")]
-    (tmp_path / "Pictures").mkdir()
-    (tmp_path / "Pictures" / "cat.jpg").write_bytes(CAT.read_bytes())
-    served = Served(tmp_path, DEFAULT_RECIPE)
-    try:
-        served.start()
-        for line in start.splitlines():
-            text = line.replace("http://127.0.0.1:8000", served.address)
-            subprocess.run(
-                ["sh", "-ec", text],
-                cwd=tmp_path,
-                env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
-                check=True,
-            )
-        folder = tmp_path / listed.splitlines()[0].split()[1]
-        names = [name for name in listed.splitlines()[1].split() if name.startswith("w=")]
-        assert len(names) == 3
-        served.wait_until(lambda: all((folder / name).exists() for name in names))
-    finally:
-        served.close()
+@pytest.mark.parametrize("paper", command_blocks.PAPERS, ids=lambda path: path.name)
+def test_every_block_of_commands_is_run_or_says_why_not(paper):
+    unmarked = [
+        block.content
+        for block in command_blocks.blocks(paper)
+        if block.kind in command_blocks.SHELL
+        and not block.not_run
+        and not command_blocks.is_followed(paper, block)
+    ]
+    assert unmarked == [], (
+        "follow the page in tests/tutorials/test_start.py, or put <!-- not run: REASON --> above"
+    )
+
+
+def test_a_mark_of_a_page_is_for_its_blocks(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# A\n\n<!-- commands not run: no account -->\n\n```sh\na\n```\n")
+    assert [block.not_run for block in command_blocks.blocks(page)] == ["no account"]
+
+
+def test_every_page_that_is_followed_has_commands():
+    assert {*command_blocks.FOLLOWED} <= {
+        paper.relative_to(ROOT).as_posix()
+        for paper in command_blocks.PAPERS
+        if any(block.kind == "sh" for block in command_blocks.blocks(paper))
+    }
+
+
+def test_an_unmarked_block_is_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("<!-- not run: no account -->\n```sh\na\n```\n\n```sh\nb\n```\n")
+    assert [(block.content, block.not_run) for block in command_blocks.blocks(page)] == [
+        ("a\n", "no account"),
+        ("b\n", None),
+    ]

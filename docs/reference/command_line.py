@@ -17,6 +17,8 @@ from .tables import code, one_line, table
 _HEAD = """\
 # The command line
 
+<!-- commands not run: a test reads the arguments of each -->
+
 `image-processor COMMAND --help` says the same. This page is written by `docs/write_reference.py`.
 """
 
