@@ -137,9 +137,41 @@ def test_every_page_is_in_the_index() -> None:
     assert [name for name in pages if f"({name})" not in index] == []
 
 
-def test_every_decision_is_in_the_index() -> None:
-    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
-    decisions = sorted((ROOT / "docs" / "adr").glob("*.md"))
-    numbers = [f"{number:04}" for number in range(1, len(decisions) + 1)]
-    assert [path.name[:4] for path in decisions] == numbers
-    assert [path.name for path in decisions if f"(adr/{path.name})" not in index] == []
+DECISIONS = {
+    path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs" / "adr").glob("*.md"))
+}
+UNDERSTAND = (ROOT / "docs" / "understand.md").read_text(encoding="utf-8")
+
+
+def test_every_decision_is_listed() -> None:
+    listed = re.findall(r"^\| (\d+) \| \[(.+)\]\(adr/(.+)\) \|", UNDERSTAND, re.MULTILINE)
+    assert [(name, f"# {number}. {title}") for number, title, name in listed] == [
+        (name, text.partition("\n")[0]) for name, text in DECISIONS.items()
+    ]
+    assert len(DECISIONS) <= 15, "merge decisions on one subject: `Replaces N.` below the title"
+
+
+def test_every_number_is_a_decision_or_replaced_by_one() -> None:
+    replaced = [
+        number
+        for text in DECISIONS.values()
+        for line in re.findall(r"^Replaces (.+)\.$", text, re.MULTILINE)
+        for number in map(int, re.findall(r"\d+", line))
+    ]
+    numbers = sorted([int(name[:4]) for name in DECISIONS] + replaced)
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_the_figures_of_the_overview_are_those_of_the_pages() -> None:
+    reliability, performance = (
+        (ROOT / "docs" / name).read_text(encoding="utf-8").splitlines()
+        for name in ("reliability.md", "performance.md")
+    )
+    promises = re.findall(r"^\| (\d+) \| ([^\[|]+) \| (.+) \|$", UNDERSTAND, re.MULTILINE)
+    assert len(promises) >= 10
+    for number, promise, figure in promises:
+        (row,) = (line for line in reliability if line.startswith(f"| {number} | {promise} |"))
+        assert figure in row
+    figures = UNDERSTAND.partition("| What | Ours |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert len(figures) >= 5
+    assert [row for row in figures if not any(line.startswith(row) for line in performance)] == []

@@ -1,7 +1,7 @@
 """Catalog adapter: records as small JSON objects in the processed store, for use without a table.
 
 One object per original holds its record and the lease on it; every change is one conditional write of
-that object. docs/adr/0008 describes the costs, and what must not be public.
+that object. docs/adr/0007 describes the costs, and what must not be public.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 `process` stores them in the outbox in the same step as the record and sends them afterwards. After a crash
 in between, the next event of the key or `reconcile` sends them, so each message is sent at least once
-(docs/adr/0018).
+(docs/adr/0002).
 """
 
 from __future__ import annotations

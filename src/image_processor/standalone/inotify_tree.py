@@ -1,7 +1,7 @@
 """File notifications of a whole directory tree, by one inotify watch for each directory (Linux).
 
 What cannot be watched is reported once and left out; the rest of the tree is watched. Why no library does
-that: docs/adr/0020-file-notifications.md.
+that: docs/adr/0006-directories.md.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The index is ordered by the bits of the hash. Its first twelve belong to the low
 which its copies share: of 1,249 copies within 10 bits (tests/engine/test_near_duplicates.py describes such
 copies), 94 % differ in at most one of the twelve, 99 % in two, 99.5 % in three. So a search reads the cells
 whose twelve bits differ in at most ``radius`` bits from the wanted ones. That finds every hash within
-``radius`` bits, and most of those beyond. Small indexes are read as a whole. docs/adr/0019 compares this with
+``radius`` bits, and most of those beyond. Small indexes are read as a whole. docs/adr/0007 compares this with
 other ways.
 """
 

@@ -3,7 +3,7 @@ over a decoder gets no further than its own pixels.
 
 Landlock (kernel 5.13) leaves it reading its program, libraries and fonts; a seccomp filter refuses system
 calls that open connections, start programs, touch other processes or reach rarely tested parts of the kernel.
-Both are permanent and need no rights. docs/adr/0021 compares libraries.
+Both are permanent and need no rights. docs/adr/0003 compares libraries.
 """
 
 from __future__ import annotations
