@@ -3,7 +3,7 @@ import { defineConfig } from "vite";
 // `npm run dev` draws the page anew after each change of its sources, with the data of this server.
 const SERVER = "http://127.0.0.1:8000";
 const API = [
-  "/activity", "/events", "/folders", "/health", "/images", "/openapi.json", "/parameters", "/recipe", "/renditions",
+  "/activity", "/events", "/folders", "/health", "/images", "/openapi.json", "/parameters", "/recipe", "/renditions", "/resumable",
   "/samples", "/session", "/settings", "/uploads",
 ];
 

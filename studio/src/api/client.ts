@@ -1,5 +1,7 @@
 // The REST API of the server: every request of the page is made here.
 
+import type { ReadonlySignal } from "@preact/signals";
+
 import { SIZES, type Filter, since } from "../state/filter";
 import * as aws from "./aws";
 import type { components } from "./schema";
@@ -46,6 +48,8 @@ export class Problem extends Error {
 }
 
 export const OFFLINE = "offline";
+export const LOST = new Problem({ code: OFFLINE, detail: "The connection was lost." });
+export const STOPPED = new Problem({ code: "stopped", detail: "You stopped this upload." });
 
 // The event of the window for a request that needs a token, or another one.
 export const UNAUTHORIZED = "unauthorized";
@@ -183,12 +187,28 @@ const uploadPath = (key: string) => "/uploads/" + key.split("/").map(encodeURICo
 
 // Stores a file under a key that must be free. XMLHttpRequest reports the progress of the body; fetch
 // does not.
-export async function upload(key: string, file: File, onProgress: Progress, signal: AbortSignal): Promise<Upload> {
+export async function upload(key: string, file: File, watch: Watch): Promise<Upload> {
+  const { onProgress, stop: signal } = watch;
   if (aws.isOnAws) return uploadByForm(key, file, onProgress, signal);
+  if (file.size >= MIN_RESUMABLE_BYTES) {
+    const resumable = await import("./resumable");
+    return { id: await resumable.send(address("/resumable"), key, file, watch) };
+  }
   return transfer<Upload>("PUT", address(uploadPath(key)), { "If-None-Match": "*" }, file, onProgress, signal);
 }
 
 type Progress = (part: number) => void;
+
+// How an upload is followed, held and given up. Only resumable ones can be held.
+export interface Watch {
+  onProgress: Progress;
+  isPaused: ReadonlySignal<boolean>;
+  stop: AbortSignal;
+}
+
+// What is smaller is sent again as a whole after an interruption.
+export const MIN_RESUMABLE_BYTES = 4_000_000;
+
 
 // The bucket replaces what a key holds without asking, so the page asks the API first.
 async function uploadByForm(key: string, file: File, onProgress: Progress, signal: AbortSignal): Promise<Upload> {
@@ -222,8 +242,8 @@ function transfer<T>(
     for (const [name, value] of Object.entries(headers)) xhr.setRequestHeader(name, value);
     xhr.responseType = "json";
     xhr.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
-    xhr.onerror = () => reject(new Problem({ code: OFFLINE, detail: "The connection was lost." }));
-    xhr.onabort = () => reject(new Problem({ code: "stopped", detail: "You stopped this upload." }));
+    xhr.onerror = () => reject(LOST);
+    xhr.onabort = () => reject(STOPPED);
     xhr.onload = () => {
       if (xhr.status >= 200 && xhr.status < 300) resolve(xhr.response);
       else reject(new Problem(xhr.response ?? { detail: `The server answered ${xhr.status}.` }));

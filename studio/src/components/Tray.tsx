@@ -6,7 +6,7 @@ import * as uploads from "../state/uploads";
 export function Tray() {
   const { total, sent, ready, refused, failed } = uploads.progress.value;
   const isBusy = uploads.isBusy.value;
-  if (total < 2 || uploads.isDismissed.value || (!isBusy && !failed)) return null;
+  if ((total < 2 && !uploads.isLarge.value) || uploads.isDismissed.value || (!isBusy && !failed)) return null;
   const done = ready + refused + failed;
   const isSending = sent + failed < total;
   return (

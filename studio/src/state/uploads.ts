@@ -40,6 +40,8 @@ export const limit = signal(Infinity);
 export const isPaused = signal(false);
 export const progress = signal<Progress>(NOTHING);
 export const isDismissed = signal(false);
+// Whether one of the files takes so long that it can be paused.
+export const isLarge = signal(false);
 
 export const isBusy = computed(() => {
   const { total, ready, refused, failed } = progress.value;
@@ -61,6 +63,7 @@ export function add(dropped: readonly NamedFile[]): void {
   const files = dropped.map(({ key, file }) => ({ key: folder + key, file }));
   if (!isBusy.peek()) progress.value = NOTHING;
   isDismissed.value = false;
+  isLarge.value = files.some(({ file }) => file.size >= api.MIN_RESUMABLE_BYTES);
   say(`Adding ${counted(files.length, "file", "files")}.`);
   const taken = new Set<string>();
   const uploads = files.map(({ key, file }) => name({ wanted: key, count: 1, key, file }, taken));
@@ -151,7 +154,7 @@ async function send(upload: Upload, signal: AbortSignal): Promise<void> {
   const { key, file } = upload;
   try {
     if (file.size > limit.peek()) throw new Error(`Larger than ${bytes(limit.peek())}.`);
-    const stored = await api.upload(key, file, reporter(key, file), signal);
+    const stored = await api.upload(key, file, { onProgress: reporter(key, file), isPaused, stop: signal });
     count({ sent: 1 });
     if (isOnItsWay(key)) library.mark(key, { id: stored.id, state: "queued", progress: undefined });
   } catch (error) {
