@@ -149,7 +149,11 @@ PANELS: tuple[tuple[str, tuple[tuple[str, str, tuple[Query, ...]], ...]], ...] =
             (
                 "Disk",
                 "bytes",
-                ((_gauge("disk_free_bytes"), "free"), (_gauge("catalog_bytes"), "catalog")),
+                (
+                    (_gauge("disk_free_bytes"), "free"),
+                    (_gauge("catalog_bytes"), "catalog"),
+                    (_gauge("resumable_bytes"), "unfinished uploads"),
+                ),
             ),
         ),
     ),
@@ -164,6 +168,14 @@ PANELS: tuple[tuple[str, tuple[tuple[str, str, tuple[Query, ...]], ...]], ...] =
                     (_gauge("held_deletions"), "deletions held"),
                     (_gauge("unreadable_keys"), "unreadable keys"),
                     (_gauge("events"), "events {{state}}"),
+                ),
+            ),
+            (
+                "Coordinator, unfinished uploads",
+                "short",
+                (
+                    (_gauge("coordinator"), "coordinator"),
+                    (_gauge("resumable_uploads"), "unfinished resumable uploads"),
                 ),
             ),
             ("CPU of the server", "short", ((f"rate(process_cpu_seconds_total{{{_BY}}}{_RATE})", "cores"),)),

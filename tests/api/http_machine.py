@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partialmethod
 from typing import Any
@@ -34,6 +34,7 @@ from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileReport
 from image_processor.standalone.resumable_uploads import FOLDER, ResumableUploads
 from image_processor.standalone.storage_report import StorageCount
+from image_processor.standalone.stored_responses import FILE, StoredResponses
 from image_processor.standalone.tracing import trace_rendition
 from image_processor.standalone.workers import Workers
 from image_processor.storage.directory import DirectoryStore
@@ -116,6 +117,7 @@ class Machine:
                 coordinator,
                 lambda recipe: replace(self.ingest.reconciler(), recipe=recipe),
                 self.resumable_uploads,
+                self._open.enter_context(closing(StoredResponses(self.settings.data / FILE))),
                 activity=self.activity,
                 metrics=self.metrics,
                 storage=lambda: self.storage,

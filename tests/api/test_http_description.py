@@ -53,6 +53,7 @@ def test_health(machine: Machine, client: Client) -> None:
         "events": None,
         "unreadable": 0,
         "held_deletions": 0,
+        "coordination": None,
         "recipe_error": None,
         "remote_sources": [],
         "free_bytes": 10**9,

@@ -121,6 +121,7 @@ def test_the_metadata_names_the_original(
         ({"tus-resumable": "0.2.2"}, 412, "expected 1.0.0 for Tus-Resumable, got '0.2.2'"),
         ({"upload-length": "many"}, 400, "expected a number of bytes for Upload-Length, got 'many'"),
         ({"upload-length": "-1"}, 400, "expected a number of bytes for Upload-Length, got '-1'"),
+        ({"upload-concat": "partial"}, 400, "expected no such header, as a file is one upload"),
         ({"upload-length": "0"}, 422, "the upload has no bytes"),
         ({"upload-length": "1000001"}, 413, "expected at most 1000000 bytes, got 1000001"),
         ({"upload-metadata": "key &"}, 400, "UTF-8 in base64"),

@@ -6,6 +6,7 @@ import base64
 import json
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -447,3 +448,42 @@ def test_settings_come_from_the_environment(table: str, monkeypatch: pytest.Monk
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     with pytest.raises(InvalidSettings, match="AWS_ACCESS_KEY_ID"):
         DynamoCatalog(table)
+
+
+def test_a_role_has_one_holder_until_its_lease_ends(catalog: DynamoCatalog) -> None:
+    first, second = "a:1", "b:2"
+    assert catalog.holder("coordinator", NOW) is None
+    assert catalog.hold("coordinator", owner=first, now=NOW, duration=LEASE) == first
+    assert catalog.hold("coordinator", owner=second, now=NOW + LEASE / 2, duration=LEASE) == first
+    assert catalog.hold("coordinator", owner=first, now=NOW + LEASE / 2, duration=LEASE) == first
+    assert catalog.hold("coordinator", owner=second, now=NOW + LEASE, duration=LEASE) == first
+    assert catalog.holder("coordinator", NOW + LEASE) == first
+    assert catalog.holder("coordinator", NOW + 2 * LEASE) is None
+    assert catalog.hold("coordinator", owner=second, now=NOW + 2 * LEASE, duration=LEASE) == second
+
+
+def test_a_role_that_is_left_is_free_and_only_its_holder_can_leave_it(catalog: DynamoCatalog) -> None:
+    catalog.hold("coordinator", owner="a:1", now=NOW, duration=LEASE)
+    catalog.leave("coordinator", "b:2")
+    assert catalog.holder("coordinator", NOW) == "a:1"
+    catalog.leave("coordinator", "a:1")
+    assert catalog.hold("coordinator", owner="b:2", now=NOW, duration=LEASE) == "b:2"
+
+
+def test_of_many_servers_one_gets_the_role(catalog: DynamoCatalog) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        holders = set(
+            pool.map(
+                lambda number: catalog.hold("coordinator", owner=f"{number}", now=NOW, duration=LEASE),
+                range(8),
+            )
+        )
+    assert len(holders) == 1
+
+
+def test_a_role_is_no_record(catalog: DynamoCatalog) -> None:
+    catalog.hold("coordinator", owner="a:1", now=NOW, duration=LEASE)
+    assert list(catalog.scan()) == []
+    assert [entry.record for entry in catalog.scan_entries()] == [None]
+    assert catalog.list(Query(), limit=10).records == ()
+    assert catalog.get("role:coordinator") is None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -145,3 +148,62 @@ def test_two_servers_share_buckets_and_a_table(start: Start, buckets: Buckets) -
     assert set(keys(buckets.processed)) == {f"{name}/{RENDITION}" for name in names}
     logs = "".join((server.folder / "log").read_text() for server in servers)
     assert {logs.count(f" {name} processed ") for name in names} == {1}
+
+
+def coordinator_of(server: Served) -> str | None:
+    coordinator: str | None = server.get("/health")["coordination"]["coordinator"]
+    return coordinator
+
+
+def is_coordinator(server: Served) -> bool:
+    return bool(server.get("/health")["coordination"]["is_own"])
+
+
+def log_of(server: Served) -> str:
+    return (server.folder / "log").read_text()
+
+
+@pytest.mark.parametrize("settings", ["dynamodb"], indirect=True)
+def test_one_of_two_servers_searches_and_the_other_takes_over_when_it_is_killed(
+    start: Start, buckets: Buckets, settings: dict[str, str]
+) -> None:
+    first = start()
+    wait_for(lambda: is_coordinator(first), "the first coordinator")
+    second = start()
+    name = wait_for(lambda: coordinator_of(second), "the name of the coordinator")
+    assert name == coordinator_of(first) == first.get("/health")["coordination"]["server"]
+    assert not is_coordinator(second)
+    told = doctor(settings, first.folder)
+    assert told["coordinator"] == name
+
+    found = [f"found-{number}.png" for number in range(4)]
+    for key in found:
+        buckets.uploads.put(key, photo("red"), PNG)
+    for key in found:
+        wait_for(lambda key=key: is_processed(second, buckets, key), key)  # type: ignore[misc]
+    assert [log_of(second).count(f" {key} processed ") for key in found] == [0] * 4
+    put(second, "own.png", photo("blue"))
+    wait_for(lambda: is_processed(second, buckets, "own.png"), "an upload to the other server")
+    assert " own.png processed " in log_of(second)
+
+    first.kill()
+    buckets.uploads.put("lost.png", photo("green"), PNG)
+    wait_for(lambda: is_coordinator(second), "the second coordinator")
+    wait_for(lambda: is_processed(second, buckets, "lost.png"), "what the first one left")
+    with urllib.request.urlopen(f"{second.address}/metrics") as response:
+        assert b"image_processor_coordinator 1.0" in response.read()
+
+    first.start()
+    assert not is_coordinator(first)
+    assert second.stop() == 0
+    wait_for(lambda: is_coordinator(first), "the role that the second one has left")
+    logs = "".join(map(log_of, (first, second)))
+    assert {logs.count(f" {key} processed ") for key in ("own.png", "lost.png")} == {1}
+
+
+def doctor(settings: dict[str, str], folder: Path) -> Any:
+    command = [sys.executable, "-m", "image_processor", "doctor", "--json"]
+    told = subprocess.run(
+        command, cwd=folder, env={**os.environ, **settings}, capture_output=True, check=True
+    )
+    return json.loads(told.stdout)

@@ -122,6 +122,38 @@ def test_another_reconciler_ends_the_pause_and_the_rest_in_it():
     loop.stop()
 
 
+def test_a_server_that_is_not_in_charge_searches_nothing_until_it_is():
+    in_charge, submitted = threading.Event(), queue.Queue()
+    reconciler = Scripted([finding("a")])
+    loop = ReconcileLoop(reconciler, submitted.put, NEVER, is_in_charge=in_charge.is_set)
+    loop.start()
+    loop.trigger()
+    with pytest.raises(queue.Empty):
+        reconciler.started.get(timeout=1)
+    in_charge.set()
+    assert submitted.get(timeout=WAIT).key == "a"
+    loop.stop()
+
+
+def test_a_search_ends_when_another_server_takes_over():
+    in_charge, submitted = threading.Event(), queue.Queue()
+    in_charge.set()
+
+    class Interrupted(Scripted):
+        def findings(self, should_stop):
+            yield finding("a")
+            in_charge.clear()
+            assert should_stop()
+            yield finding("too late")
+            self.started.put(1)
+
+    loop = ReconcileLoop(Interrupted(), submitted.put, NEVER, is_in_charge=in_charge.is_set)
+    loop.start()
+    assert submitted.get(timeout=WAIT).key == "a"
+    loop.stop()
+    assert submitted.empty()
+
+
 def test_a_run_that_fails_is_not_the_last(start_loop, caplog):
     reconciler = Scripted([finding("a"), Unavailable("no disk"), finding("b")], [finding("c")])
     _, submitted = start_loop(reconciler, 0.001)

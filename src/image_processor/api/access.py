@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from re import Pattern
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from starlette.types import Scope as AsgiScope
 from image_processor.config.tokens import Scope
 
 from .connections import EVENTS_PATH, HEALTH_PATH
+from .openapi import extend
 from .sessions import COOKIE
 
 
@@ -178,7 +179,7 @@ def describe(app: FastAPI, *, is_required: bool) -> None:
         for path, method, operation in _operations(schema):
             _describe(operation, access_of(method.upper(), path), is_required=is_required)
 
-    _extend(app, add)
+    extend(app, add)
 
 
 def describe_aws(app: FastAPI) -> None:
@@ -189,20 +190,7 @@ def describe_aws(app: FastAPI) -> None:
         schema["components"]["securitySchemes"] = _AWS_SECURITY_SCHEMES
         schema["security"] = [{name: []} for name in _AWS_SECURITY_SCHEMES]
 
-    _extend(app, add)
-
-
-def _extend(app: FastAPI, add: Callable[[dict[str, Any]], None]) -> None:
-    describe_before = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        is_new = app.openapi_schema is None
-        schema = describe_before()
-        if is_new:
-            add(schema)
-        return schema
-
-    app.openapi = openapi  # type: ignore[method-assign]  # as in problems.describe
+    extend(app, add)
 
 
 def _operations(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

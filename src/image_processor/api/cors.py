@@ -17,10 +17,26 @@ from . import tus
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 REQUEST_HEADERS = (
-    *("authorization", "content-type", "if-match", "if-none-match", "prefer", "last-event-id"),
+    *(
+        "authorization",
+        "content-type",
+        "if-match",
+        "if-none-match",
+        "prefer",
+        "last-event-id",
+        "idempotency-key",
+    ),
     *("x-http-method-override", *tus.REQUEST_HEADERS),
 )
-RESPONSE_HEADERS = ("etag", "location", "link", "retry-after", "x-request-id", *tus.RESPONSE_HEADERS)
+RESPONSE_HEADERS = (
+    "etag",
+    "location",
+    "link",
+    "retry-after",
+    "x-request-id",
+    "idempotent-replayed",
+    *tus.RESPONSE_HEADERS,
+)
 MAX_AGE_SECONDS = 3600
 
 

@@ -23,6 +23,7 @@ from image_processor.domain.ports import Catalog, EventQueue, ObjectStore
 from image_processor.ingest import plan
 from image_processor.ingest.merging_reconcile import MergingReconciler
 from image_processor.standalone.activity import Activity
+from image_processor.standalone.coordination import Coordination
 from image_processor.standalone.disk_space import DiskState
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileReport
@@ -30,6 +31,7 @@ from image_processor.standalone.remote_originals import RemoteOriginals
 from image_processor.standalone.render_coordinator import RenderCoordinator
 from image_processor.standalone.resumable_uploads import ResumableUploads
 from image_processor.standalone.storage_report import StorageCount
+from image_processor.standalone.stored_responses import StoredResponses
 
 from .hit_cache import LocalStores
 
@@ -96,6 +98,11 @@ class StandaloneContext(AppContext, Protocol):
     @property
     def resumable_uploads(self) -> ResumableUploads:
         """The uploads that arrive in several requests."""
+        ...
+
+    @property
+    def stored_responses(self) -> StoredResponses:
+        """The responses to requests with an Idempotency-Key."""
         ...
 
     @property
@@ -168,6 +175,11 @@ class StandaloneContext(AppContext, Protocol):
     def reload_recipe(self) -> bool:
         """Put the recipe in force that is in its file now; False if that changes nothing. Raises
         InvalidRecipe."""
+        ...
+
+    @property
+    def coordination(self) -> Callable[[], Coordination]:
+        """Which of the servers over one table searches for lost work."""
         ...
 
     @property

@@ -261,6 +261,9 @@ async def delete_resumable_upload(upload_id: _UploadId, call: _CallOf) -> Respon
 
 def _length(call: _Call, text: str | None) -> int:
     """The length of a new upload. Raises Invalid, Refused."""
+    parts = call.request.headers.get("upload-concat")
+    if parts is not None:
+        raise Invalid.one("Upload-Concat", "no such header, as a file is one upload", parts)
     length, limit = parse_number("Upload-Length", text), call.context.settings.limits.max_bytes
     if length == 0:
         raise Refused(Reason.EMPTY, "the upload has no bytes")

@@ -555,6 +555,15 @@ class WaitingEventsModel(Model):
     dead: int
 
 
+class CoordinationModel(Model):
+    """Of several servers over one table, the one that searches for lost work. `coordinator` is null for the
+    seconds in which there is none."""
+
+    server: str = Field(description="The name of this server.", examples=["web-1:4711-8f2a01c3"])
+    coordinator: str | None = Field(examples=["web-2:4711-5b9e77d0"])
+    is_own: bool = Field(description="Whether this server is the coordinator.")
+
+
 class StandaloneHealthModel(HealthModel):
     """The state of the server of one machine; `detail` says what is wrong. `degraded`: it cannot reach its
     data, takes no uploads, most originals are gone, or a changed recipe or file of settings is invalid.
@@ -573,6 +582,9 @@ class StandaloneHealthModel(HealthModel):
     )
     held_deletions: int = Field(
         default=0, description="Deletions that wait to be accepted, because most originals are gone."
+    )
+    coordination: CoordinationModel | None = Field(
+        default=None, description="Which server searches for lost work; null where no other one can."
     )
     recipe_error: str | None = Field(
         default=None, description="Why the changed recipe is not used; the previous one stays in force."

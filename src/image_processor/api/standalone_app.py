@@ -25,6 +25,7 @@ from . import (
     access,
     app,
     export,
+    idempotency,
     images,
     imports,
     login,
@@ -44,9 +45,10 @@ from .dependencies import StandaloneContext, StandaloneContextOf
 from .hit_cache import HitCache
 from .hit_statistics import HitStatistics
 from .http11 import Http11Middleware
+from .idempotency import IdempotencyMiddleware
 from .middleware import BodyTimeoutMiddleware, OriginGuard
 from .origin import HostNames
-from .schemas import EventModel, StandaloneHealthModel, WaitingEventsModel
+from .schemas import CoordinationModel, EventModel, StandaloneHealthModel, WaitingEventsModel
 from .tus import TusMiddleware
 from .upload_forms import UploadForms
 from .work import QueuedWork
@@ -155,6 +157,7 @@ def get_health(request: Request, context: StandaloneContextOf, response: Respons
         events=None if unreachable else _waiting_events(context),
         unreadable=report.unreadable,
         held_deletions=report.held,
+        coordination=_coordination(context),
         recipe_error=str(invalid) if invalid is not None else None,
         remote_sources=[source.text for source in context.remote.sources.items] if context.remote else [],
     )
@@ -182,6 +185,13 @@ def get_page() -> FileResponse:
 @router.get("/docs", include_in_schema=False)
 def get_docs() -> FileResponse:
     return FileResponse(WEB / "docs.html")
+
+
+def _coordination(context: StandaloneContext) -> CoordinationModel | None:
+    state = context.coordination()
+    if not state.server:
+        return None
+    return CoordinationModel(server=state.server, coordinator=state.coordinator, is_own=state.is_own)
 
 
 def _waiting_events(context: StandaloneContext) -> WaitingEventsModel | None:
@@ -216,6 +226,8 @@ def standalone_app(context: StandaloneContext) -> FastAPI:
     application.state.upload_turns = resumable_uploads.Turns()
     application.state.gate = gate = Gate.of(lambda: context.settings_in_force.all_tokens)
     access.describe(application, is_required=bool(gate.tokens()))
+    idempotency.describe(application)
+    application.add_middleware(IdempotencyMiddleware, responses=context.stored_responses)
     application.add_middleware(BodyTimeoutMiddleware)
     application.add_middleware(AccessGuard, gate=gate, routes=RouteAccess(application.routes))
     application.add_middleware(OriginGuard, settings=context.settings)

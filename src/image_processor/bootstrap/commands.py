@@ -226,6 +226,16 @@ class Commands:
 
         return find_damage(catalog)
 
+    def coordinator(self, settings: Settings) -> str | None:
+        if not settings.uses_buckets or settings.table is None:
+            return None
+        from image_processor.domain.ports import RoleLeases
+        from image_processor.standalone.coordination import ROLE
+
+        with self.open_stores(settings) as stores:
+            catalog = stores.catalog
+            return catalog.holder(ROLE, datetime.now(UTC)) if isinstance(catalog, RoleLeases) else None
+
     def repair_catalog(self, catalog: Path) -> RepairedCatalog:
         from image_processor.catalog.sqlite.repair import repair
 

@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import secrets
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
@@ -23,13 +26,22 @@ from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.repository import MetadataCache
 from image_processor.domain.errors import InvalidRecipe, InvalidSettings, Problem, Unavailable
 from image_processor.domain.models import Outcome, Upload
-from image_processor.domain.ports import CachedReads, Catalog, EventQueue, ObjectStore, Renderer, Stores
+from image_processor.domain.ports import (
+    CachedReads,
+    Catalog,
+    EventQueue,
+    ObjectStore,
+    Renderer,
+    RoleLeases,
+    Stores,
+)
 from image_processor.engine.worker.renderer_group import RendererGroup
 from image_processor.ingest.merging_reconcile import MergingReconciler
 from image_processor.ingest.outbox import Outbox, Send
 from image_processor.renditions.freshness import is_on_demand
 from image_processor.standalone import BUCKET, RENDITIONS_PATH, bucket_name
 from image_processor.standalone.activity import Activity
+from image_processor.standalone.coordination import ALONE, Coordination, Coordinator
 from image_processor.standalone.data_dir_lock import DataDirLock
 from image_processor.standalone.disk_space import DiskSpace, DiskState, DiskStatus
 from image_processor.standalone.fetching_store import FetchingStore
@@ -47,6 +59,7 @@ from image_processor.standalone.resumable_uploads import FOLDER, ResumableUpload
 from image_processor.standalone.shared_renderers import SharedRenderers
 from image_processor.standalone.space_aware_store import SpaceAwareStore
 from image_processor.standalone.storage_report import StorageCount, StorageReport
+from image_processor.standalone.stored_responses import FILE, StoredResponses
 from image_processor.standalone.submitted_versions import SubmittedVersions
 from image_processor.standalone.watcher import Watcher
 from image_processor.standalone.webhooks import Webhook, WebhookSender
@@ -65,6 +78,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _CLEAN_SECONDS = 600.0
+
+_ONE_SERVER = (
+    ", and a data directory has one. It uses all cores by itself "
+    f"({PREFIX}WORKERS, {PREFIX}SERVER_PROCESSES). Several servers share two buckets and a DynamoDB table, "
+    'each with a data directory of its own: "Several servers" in docs/production.md'
+)
+"""What `serve` says where another server runs."""
 
 SERVER_OWNER = "serve:"
 """Prefix of the owner of a server's leases. A server that holds the data directory's lock releases them at
@@ -101,6 +121,7 @@ class StandaloneContext(Struct, frozen=True):
     render_coordinator: RenderCoordinator
     reconciler_for: Callable[[Recipe], MergingReconciler]
     resumable_uploads: ResumableUploads
+    stored_responses: StoredResponses
     bucket: str = BUCKET
     renditions_url: str = RENDITIONS_PATH
     events: EventQueue | None = None
@@ -112,6 +133,7 @@ class StandaloneContext(Struct, frozen=True):
     activity: Activity = field(default_factory=Activity)
     metrics: Metrics = field(default_factory=build_metrics)
     storage: Callable[[], StorageCount | None] = lambda: None
+    coordination: Callable[[], Coordination] = lambda: ALONE
     remote: RemoteOriginals | None = None
 
     @property
@@ -201,6 +223,21 @@ def open_resumable_uploads(settings: Settings, disk: DiskSpace) -> Iterator[Resu
         cleaner.stop()
 
 
+@contextmanager
+def _open_coordination(stores: Stores) -> Iterator[Callable[[], Coordination]]:
+    """Who searches for lost work: one of the servers that share a table, else this one."""
+    if not isinstance(stores.catalog, RoleLeases):
+        yield lambda: ALONE
+        return
+    name = f"{socket.gethostname()}:{os.getpid()}-{secrets.token_hex(4)}"
+    coordinator = Coordinator(stores.catalog, name)
+    coordinator.start()
+    try:
+        yield coordinator.state
+    finally:
+        coordinator.stop()
+
+
 def build_webhook(settings: Settings) -> Webhook | None:
     """Where events are sent, None if nowhere. Raises InvalidSettings for a URL without a secret."""
     if settings.webhook_url is None:
@@ -229,7 +266,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
 
     with ExitStack() as stopping, ExitStack() as stack:
         # The lock comes first: `restore` replaces the catalog while it holds the lock.
-        lock = stack.enter_context(DataDirLock(settings.data))
+        lock = stack.enter_context(DataDirLock(settings.data, _ONE_SERVER))
         opened = stack.enter_context(open_stores(settings))
         _check_buckets(settings, opened)
         bucket, sends = bucket_name(settings), _bucket_sends(settings)
@@ -259,7 +296,13 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 *(settings, recipe, stores, bucket), threads=sends.threads, invalidate=sends.invalidate
             )
 
-        reconcile_loop = ReconcileLoop(reconciler_for(live.current), submit_any, settings.sweep_seconds)
+        coordination = stack.enter_context(_open_coordination(opened))
+        reconcile_loop = ReconcileLoop(
+            reconciler_for(live.current),
+            submit_any,
+            settings.sweep_seconds,
+            is_in_charge=lambda: coordination().is_own,
+        )
         disk.call_when_room(reconcile_loop.trigger)
 
         def submit(upload: Upload) -> Future[Outcome]:
@@ -283,7 +326,6 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
         remote = stack.enter_context(
             open_remote_originals(settings, stores.uploads, submit, metrics.count_fetch)
         )
-        resumable_uploads = stack.enter_context(open_resumable_uploads(settings, disk))
         delivery, coordinator = stack.enter_context(
             open_read_path(
                 *(settings, live, replace(stores, processed=cached), submit_any, open_renderer, activity),
@@ -308,7 +350,8 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 delivery,
                 coordinator,
                 reconciler_for,
-                resumable_uploads,
+                stack.enter_context(open_resumable_uploads(settings, disk)),
+                stack.enter_context(closing(StoredResponses(settings.data / FILE))),
                 bucket,
                 events=events,
                 local_stores=local_stores(opened.uploads, opened.processed),
@@ -318,6 +361,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 activity=activity,
                 metrics=metrics,
                 storage=storage.latest,
+                coordination=coordination,
                 remote=remote,
             )
         finally:

@@ -159,6 +159,11 @@ class CommandContext(Protocol):
         """What is wrong with the file; None if it is intact or does not exist. Raises Unavailable."""
         ...
 
+    def coordinator(self, settings: Settings) -> str | None:
+        """The server over the table of ``settings`` that searches for lost work; None without a table, or if
+        no server has run within seconds. Raises Unavailable, InvalidSettings."""
+        ...
+
     def repair_catalog(self, catalog: Path) -> RepairedCatalog:
         """Move the damaged file aside, and keep what can be read of it in a new one. Raises Unavailable."""
         ...

@@ -34,7 +34,7 @@ from image_processor.domain.models import SandboxPolicy
 
 from . import reconcile
 from .aws_target import open_target
-from .context import command_context
+from .context import CommandContext, command_context
 from .options import ConfigFile, Data, Json, Profile, RecipeFile, Region, StackName, settings_with
 from .output import UNSAFE
 
@@ -93,17 +93,30 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
     if json_:
         damage = context.find_catalog_damage(catalog)
         remote = context.check_remote_sources(settings)
-        report = _Report(settings, sandbox, free, str(catalog), damage, remote)
+        coordinator = _coordinator(context, settings)
+        report = _Report(settings, sandbox, free, str(catalog), damage, remote, coordinator)
         typer.echo(json.dumps(report.to_json()))
     else:
         console.print(f"sandbox of renderers: {sandbox}")
         console.print(f"disk: {free / 1e9:.1f} GB free for {settings.data}")
         for source, state in context.check_remote_sources(settings).items():
             console.print(f"remote source {source}: {state}")
+        if settings.uses_buckets and settings.table is not None:
+            console.print(f"coordinator of the servers: {_coordinator(context, settings)}")
         _print_settings(console, settings)
         damage = context.find_catalog_damage(catalog)
     if damage is not None:
         raise CatalogDamaged.of(str(catalog), damage)
+
+
+def _coordinator(context: CommandContext, settings: Settings) -> str | None:
+    """The server that searches for lost work, or why that is not known; None where there is only one."""
+    if not settings.uses_buckets or settings.table is None:
+        return None
+    try:
+        return context.coordinator(settings) or "none runs"
+    except (Unavailable, InvalidSettings) as error:
+        return f"unknown, {error}"
 
 
 class _Report(Struct, frozen=True):
@@ -115,6 +128,7 @@ class _Report(Struct, frozen=True):
     catalog: str
     damage: str | None
     remote_sources: Mapping[str, str]
+    coordinator: str | None
 
     def to_json(self) -> dict[str, object]:
         """Exits with UNSAFE if libvips cannot be used."""
@@ -137,6 +151,7 @@ class _Report(Struct, frozen=True):
             "disk_free_bytes": self.free,
             "catalog": {"file": self.catalog, "damage": self.damage},
             "remote_sources": self.remote_sources,
+            "coordinator": self.coordinator,
             "settings": _settings_json(self.settings),
         }
 

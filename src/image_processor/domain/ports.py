@@ -443,6 +443,25 @@ class Catalog(Protocol):
         ...
 
 
+@runtime_checkable
+class RoleLeases(Protocol):
+    """What a catalog that several machines share offers beside Catalog: a role that one of them has at a
+    time. All times are the caller's clock."""
+
+    def hold(self, role: str, *, owner: str, now: datetime, duration: timedelta) -> str:
+        """Lease the role until ``now`` + ``duration`` unless another owner has it. Returns who has it then;
+        of several callers exactly one."""
+        ...
+
+    def leave(self, role: str, owner: str) -> None:
+        """End the owner's lease. No error if it has none."""
+        ...
+
+    def holder(self, role: str, now: datetime) -> str | None:
+        """Who has the role; None if nobody has."""
+        ...
+
+
 class KeyOrderedCatalog(Protocol):
     """A catalog that can also list its records in the order of their keys."""
 

@@ -12,8 +12,8 @@ _log = logging.getLogger(__name__)
 
 
 class Periodic:
-    """Calls ``action`` now and every ``seconds``. An error of the core is logged, and the next call tries
-    again."""
+    """Calls ``action`` now and every ``seconds``. An error of the core is logged unless the call before ended
+    with the same one, and the next call tries again."""
 
     def __init__(self, name: str, seconds: float, action: Callable[[], object]) -> None:
         self._name = name
@@ -30,10 +30,16 @@ class Periodic:
         self._thread.join()
 
     def _run(self) -> None:
+        problem = ""
         while True:
             try:
                 self._action()
+                problem = ""
             except ImageProcessorError as error:
-                _log.warning("%s failed, and is tried again in %g s: %s", self._name, self._seconds, error)
+                if str(error) != problem:
+                    _log.warning(
+                        "%s failed, and is tried again in %g s: %s", self._name, self._seconds, error
+                    )
+                problem = str(error)
             if self._stop.wait(self._seconds):
                 return

@@ -22,6 +22,8 @@ PACE = 9.0
 _LONGEST_PACE = 5.0
 
 _TICK_SECONDS = 0.1
+_STANDBY_SECONDS = 0.5
+"""How often a server that is not in charge looks whether it is."""
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +70,8 @@ class ReconcileLoop:
 
     A stop is noticed after each page of the search and each finding. After `trigger` the pause ends early,
     but takes at least REST times as long as the search did: repeated triggers must not keep a large library
-    under search.
+    under search. While ``is_in_charge`` returns False there is no search: another server does it. It is
+    called after each page and each finding.
     """
 
     def __init__(
@@ -77,7 +80,9 @@ class ReconcileLoop:
         submit: Callable[[Upload], object],
         seconds: float,
         clock: Callable[[], float] = time.monotonic,
+        is_in_charge: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._is_in_charge = is_in_charge
         self._reconciler = reconciler
         self._submit = submit
         self._seconds = seconds
@@ -119,6 +124,9 @@ class ReconcileLoop:
         while self._after is not None and not self._after.wait(_TICK_SECONDS) and not self._stop.is_set():
             pass
         while not self._stop.is_set():
+            if not self._is_in_charge():
+                self._stop.wait(_STANDBY_SECONDS)
+                continue
             self._wake.clear()
             self._end_rest.clear()
             started = self._clock()
@@ -132,7 +140,7 @@ class ReconcileLoop:
 
     def _is_over(self, reconciler: Reconciler) -> bool:
         """Whether a search with ``reconciler`` is to end."""
-        return self._stop.is_set() or self._reconciler is not reconciler
+        return self._stop.is_set() or self._reconciler is not reconciler or not self._is_in_charge()
 
     def _end_pause(self) -> None:
         """End the pause after a search, and the rest in it."""

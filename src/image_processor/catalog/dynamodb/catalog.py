@@ -190,6 +190,36 @@ class DynamoCatalog:
             return
         self._delete_if_empty(image_id, item)
 
+    def hold(self, role: str, *, owner: str, now: datetime, duration: timedelta) -> str:
+        lease = {
+            "claim_owner": to_value(owner),
+            "claim_expires_at": to_value(to_micros(now + duration)),
+        }
+        condition = (
+            "attribute_not_exists(#claim_owner) OR #claim_expires_at <= :now OR #claim_owner = :claim_owner"
+        )
+        try:
+            self._update(_role_id(role), condition, {"now": to_value(to_micros(now))}, Update(lease))
+        except PreconditionFailed:
+            # None: it has ended since. The next call gets it.
+            return self.holder(role, now) or ""
+        return owner
+
+    def leave(self, role: str, owner: str) -> None:
+        arguments = write_arguments("#claim_owner = :claim_owner", {"claim_owner": to_value(owner)})
+        try:
+            self._client.call("DeleteItem", **self._key(_role_id(role)), **arguments)
+        except PreconditionFailed:
+            return
+
+    def holder(self, role: str, now: datetime) -> str | None:
+        response = self._client.call("GetItem", **self._key(_role_id(role)), ConsistentRead=True)
+        item = response.get("Item")
+        if item is None or int(item["claim_expires_at"]["N"]) <= to_micros(now):
+            return None
+        owner: str = item["claim_owner"]["S"]
+        return owner
+
     def list(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
         from .listing import newest_ids  # noqa: PLC0415 - with its threads 5 ms of a cold start, for `api` only
 
@@ -331,6 +361,11 @@ class DynamoCatalog:
 
     def _key(self, id_: str) -> dict[str, Any]:
         return {"TableName": self._table, "Key": {"id": to_value(id_)}}
+
+
+def _role_id(role: str) -> str:
+    """The id of the item of a role. Ids of images are base32, so no image has it."""
+    return f"role:{role}"
 
 
 _NO_OTHER_INDEX = "DynamoDB's index of listings has time, name and status only"

@@ -1,0 +1,203 @@
+"""Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): a client that got no response sends its POST
+again, and gets the response to the first one instead of the same work twice.
+
+A key belongs to the caller's token. The response is stored when it is complete; a request that a killed
+server did not finish is run again. Bodies that are streamed have other means: `If-None-Match` and resumable
+uploads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import MutableMapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection, Request
+from starlette.routing import compile_path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from image_processor.domain.errors import ImageProcessorError, Invalid, Unavailable
+from image_processor.standalone.stored_responses import StoredResponse, StoredResponses
+
+from .access_guard import caller_of
+from .openapi import extend
+from .problems import of_error, problem
+
+HEADER = "idempotency-key"
+REPLAYED = "idempotent-replayed"
+"""The header of a response that was stored."""
+
+PATHS = (
+    "/images",
+    "/images/{id}/reprocess",
+    "/images/{id}/renditions",
+    "/samples",
+    "/uploads/from-url",
+    "/recipe",
+)
+"""The POST routes that start work or create something, and whose bodies are small."""
+
+MAX_BODY_BYTES = 1_000_000
+"""A longer response is not stored."""
+
+_NOT_RUN = frozenset({401, 403, 408, 409, 429})
+"""Statuses of requests that were not run: the next one is."""
+
+_KEY = re.compile(r'"[!#-\[\]-~ ]{1,255}"|[!#-~]{1,255}')
+_log = logging.getLogger(__name__)
+
+
+class IdempotencyMiddleware:
+    """Around the routes, behind the check of access."""
+
+    def __init__(self, app: ASGIApp, responses: StoredResponses) -> None:
+        self._app = app
+        self._responses = responses
+        self._running: set[str] = set()
+        self._patterns = [compile_path(path)[0] for path in PATHS]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        key = Headers(scope=scope).get(HEADER) if scope["type"] == "http" else None
+        is_covered = key is not None and scope["method"] == "POST"
+        if not is_covered or not any(pattern.match(scope["path"]) for pattern in self._patterns):
+            await self._app(scope, receive, send)
+            return
+        assert key is not None
+        if not _KEY.fullmatch(key):
+            error = Invalid.one(
+                "Idempotency-Key", "1-255 printable ASCII characters, or these in quotes", key
+            )
+            await of_error(error)(scope, receive, send)
+            return
+        name = _name(scope, key)
+        if name in self._running:
+            detail = "expected one request at a time with an Idempotency-Key, got another one in progress"
+            response = problem(409, "idempotency-key-in-use", detail, {"retry-after": "1"})
+            await response(scope, receive, send)
+            return
+        self._running.add(name)
+        try:
+            await self._run(name, scope, receive, send)
+        finally:
+            self._running.discard(name)
+
+    async def _run(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await Request(scope, receive).body()
+        fingerprint = _fingerprint(scope, body)
+        try:
+            stored = await run_in_threadpool(self._responses.find, name)
+        except Unavailable as error:
+            await of_error(error)(scope, receive, send)
+            return
+        if stored is None:
+            recorder = _Recorder(send)
+            await self._app(scope, _once(body, receive), recorder.send)
+            await self._store(name, recorder.response(fingerprint))
+        elif stored.fingerprint != fingerprint:
+            detail = "expected the request that this Idempotency-Key was first sent with, got another one"
+            response = problem(422, "idempotency-key-reused", detail, fix="Use a new key for a new request.")
+            await response(scope, receive, send)
+        else:
+            await _replay(stored, send)
+
+    async def _store(self, name: str, response: StoredResponse | None) -> None:
+        if response is None:
+            return
+        try:
+            await run_in_threadpool(self._responses.put, name, response)
+        except ImageProcessorError as error:
+            _log.warning("a response is not stored, so the same request would be run again: %s", error)
+
+
+class _Recorder:
+    """Passes a response on and remembers it."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._start: MutableMapping[str, Any] = {}
+        self._body = b""
+        self._is_complete = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+        elif len(self._body) <= MAX_BODY_BYTES:
+            self._body += message.get("body", b"")
+            self._is_complete = not message.get("more_body", False)
+        await self._send(message)
+
+    def response(self, fingerprint: str) -> StoredResponse | None:
+        """None for one that is not to be stored."""
+        status = self._start.get("status", 500)
+        is_final = status < 500 and status not in _NOT_RUN
+        if not (is_final and self._is_complete and len(self._body) <= MAX_BODY_BYTES):
+            return None
+        headers = tuple((bytes(name), bytes(value)) for name, value in self._start["headers"])
+        return StoredResponse(fingerprint, status, headers, self._body)
+
+
+def _name(scope: Scope, key: str) -> str:
+    """What identifies a key of one caller. A token's digest is hashed: the file tells nobody a key."""
+    token = caller_of(HTTPConnection(scope)).token
+    owner = token.digest if token else ""
+    return hashlib.sha256(f"{owner}\n{key.strip(chr(34))}".encode()).hexdigest()
+
+
+def _fingerprint(scope: Scope, body: bytes) -> str:
+    digest = hashlib.sha256(f"{scope['method']} {scope['path']}\n".encode("utf-8", "replace"))
+    digest.update(scope["query_string"] + b"\n" + body)
+    return digest.hexdigest()
+
+
+def _once(body: bytes, receive: Receive) -> Receive:
+    is_read = False
+
+    async def receive_again() -> Message:
+        nonlocal is_read
+        if is_read:
+            return await receive()
+        is_read = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive_again
+
+
+async def _replay(stored: StoredResponse, send: Send) -> None:
+    headers = [*stored.headers, (REPLAYED.encode(), b"true")]
+    await send({"type": "http.response.start", "status": stored.status, "headers": headers})
+    await send({"type": "http.response.body", "body": stored.body})
+
+
+def describe(app: FastAPI) -> None:
+    """Add the header to the description of ``app``, and what follows from it."""
+
+    def add(schema: dict[str, Any]) -> None:
+        for path in PATHS:
+            operation = schema["paths"][path]["post"]
+            operation.setdefault("parameters", []).append(_PARAMETER)
+            for status, text in _ERRORS.items():
+                operation["responses"].setdefault(str(status), {"description": text, "content": _PROBLEM})
+
+    extend(app, add)
+
+
+_PARAMETER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A request that is sent again with the same key within 24 hours gets the first response, "
+    "with `Idempotent-Replayed: true`, and starts nothing.",
+    "schema": {"type": "string", "maxLength": 257, "examples": ['"8e03978e-40d5-43dd-bc93-6894a57f9324"']},
+}
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemModel"}}}
+_ERRORS = {
+    400: "The request is invalid; `problems` names every error in it.",
+    409: "A request with this Idempotency-Key is in progress; try again.",
+    422: "This Idempotency-Key was sent with another request.",
+    503: "Not possible right now; try again.",
+}

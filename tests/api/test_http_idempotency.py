@@ -1,0 +1,181 @@
+"""Idempotency-Key: the same POST twice does its work once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from http_machine import Client, Machine
+from msgspec.structs import replace
+
+from image_processor.api import idempotency
+from image_processor.config.tokens import Scope, create_token
+from image_processor.standalone import stored_responses
+from image_processor.standalone.stored_responses import StoredResponse, StoredResponses
+from support.waiting import wait_for
+
+KEY = {"idempotency-key": '"8e03978e-40d5-43dd-bc93-6894a57f9324"'}
+
+
+def stored(number: int = 0) -> StoredResponse:
+    return StoredResponse("f" * 64, 200, ((b"x", b"y"),), b"%d" % number)
+
+
+def revision(machine: Machine, key: str = "a.jpg") -> int:
+    (record,) = [record for record in machine.ingest.catalog.scan() if record.key == key]
+    return record.revision
+
+
+def test_a_repeated_request_gets_the_first_response_and_does_nothing(
+    machine: Machine, client: Client
+) -> None:
+    client.put("/uploads/a.jpg", content=b"a cat")
+    machine.workers.wait_until_idle()
+    id_ = client.get("/images").json()["images"][0]["id"]
+    first = client.post(f"/images/{id_}/reprocess", headers={**KEY, "prefer": "wait=60"})
+    processed = revision(machine)
+    again = client.post(f"/images/{id_}/reprocess", headers=KEY)
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert again.content == first.content
+    assert again.headers["idempotent-replayed"] == "true"
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["content-type"] == first.headers["content-type"]
+    assert revision(machine) == processed
+    client.post(f"/images/{id_}/reprocess", headers={"idempotency-key": "another", "prefer": "wait=60"})
+    assert revision(machine) == processed + 1
+
+
+def test_a_key_with_another_request_is_refused(client: Client) -> None:
+    client.put("/uploads/a.jpg", content=b"a cat")
+    client.post("/images", json={"key": "a.jpg"}, headers=KEY)
+    for response in (
+        client.post("/images", json={"key": "b.jpg"}, headers=KEY),
+        client.post("/samples", headers=KEY),
+    ):
+        assert (response.status_code, response.json()["code"]) == (422, "idempotency-key-reused")
+        assert response.json()["fix"] == "Use a new key for a new request."
+
+
+def test_quotes_around_a_key_do_not_count(client: Client) -> None:
+    assert client.post("/samples", headers={"idempotency-key": "a"}).status_code == 201
+    assert (
+        client.post("/samples", headers={"idempotency-key": '"a"'}).headers["idempotent-replayed"] == "true"
+    )
+
+
+@pytest.mark.parametrize("key", ["", '""', '"a', "x" * 256, "a\tb", '"a"b"'])
+def test_a_wrong_key_is_refused_before_any_work(machine: Machine, client: Client, key: str) -> None:
+    response = client.post("/samples", headers={"idempotency-key": key})
+    assert response.status_code == 400
+    assert response.json()["problems"][0]["name"] == "Idempotency-Key"
+    assert machine.ingest.uploads.bodies() == {}
+
+
+def test_a_request_in_progress_is_not_run_twice(machine: Machine, live: httpx.Client) -> None:
+    machine.ingest.put("a.jpg", b"a")
+    machine.gate.clear()
+
+    def process() -> httpx.Response:
+        return live.post("/images", json={"key": "a.jpg"}, headers=KEY)
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(process)
+        wait_for(machine.workers.backlog, "the first request at work")
+        second = process()
+        machine.gate.set()
+        first = running.result()
+    assert (second.status_code, second.json()["code"]) == (409, "idempotency-key-in-use")
+    assert second.headers["retry-after"] == "1"
+    assert first.status_code == 200
+    again = live.post("/images", json={"key": "a.jpg"}, headers=KEY)
+    assert again.content == first.content
+
+
+def test_a_response_survives_a_restart(machine: Machine, client: Client) -> None:
+    client.put("/uploads/a.jpg", content=b"a cat")
+    first = client.post("/images", json={"key": "a.jpg"}, headers=KEY)
+    processed = revision(machine)
+    with asyncio.Runner() as runner:
+        restarted: FastAPI = machine.app()
+        again = Client(restarted, runner).post("/images", json={"key": "a.jpg"}, headers=KEY)
+    assert (again.content, again.headers["idempotent-replayed"]) == (first.content, "true")
+    assert revision(machine) == processed
+
+
+def test_an_error_of_the_request_is_repeated_and_one_of_the_server_is_not(
+    machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.post("/images", json={"key": "none.jpg"}, headers=KEY).status_code == 404
+    client.put("/uploads/none.jpg", content=b"a cat")
+    assert client.post("/images", json={"key": "none.jpg"}, headers=KEY).status_code == 404
+    with monkeypatch.context() as patches:
+        patches.setattr(machine.ingest.uploads, "head", lambda _: 1 / 0)
+        assert client.post("/samples", headers={"idempotency-key": "b"}).status_code == 500
+    assert client.post("/samples", headers={"idempotency-key": "b"}).status_code == 201
+
+
+def test_keys_of_two_tokens_are_two_keys(machine: Machine) -> None:
+    tokens = [create_token(Scope.WRITE, name) for name in ("a", "b")]
+    machine.settings = replace(machine.settings, tokens=tuple(token for _, token in tokens))
+    with asyncio.Runner() as runner:
+        client = Client(machine.app(), runner)
+        for text, _ in tokens:
+            headers = {**KEY, "authorization": f"Bearer {text}"}
+            response = client.post("/samples", headers=headers)
+            assert "idempotent-replayed" not in response.headers
+        assert client.post("/samples", headers=headers).headers["idempotent-replayed"] == "true"
+        assert client.post("/samples", headers=KEY).status_code == 401
+
+
+def test_a_long_response_is_passed_on_and_not_stored(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "MAX_BODY_BYTES", 10)
+    for _ in range(2):
+        response = client.post("/samples", headers=KEY)
+        assert response.json()["key"] == "sample.jpg"
+        assert "idempotent-replayed" not in response.headers
+
+
+def test_the_description_has_the_header(client: Client) -> None:
+    schema = client.get("/openapi.json").json()
+    described = {
+        path
+        for path, operations in schema["paths"].items()
+        for operation in operations.values()
+        if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ()))
+    }
+    assert described == set(idempotency.PATHS)
+
+
+@pytest.fixture
+def responses(tmp_path: Path) -> Iterator[StoredResponses]:
+    stored = StoredResponses(tmp_path / "responses.sqlite", lambda: NOW[0])
+    yield stored
+    stored.close()
+
+
+NOW = [0.0]
+
+
+def test_a_response_expires_after_a_day(responses: StoredResponses) -> None:
+    NOW[0] = 1000.0
+    responses.put("a", stored(1))
+    NOW[0] += stored_responses.LIFETIME_SECONDS - 1
+    assert responses.find("a") == stored(1)
+    NOW[0] += 2
+    assert responses.find("a") is None
+    responses.put("a", stored(2))
+    assert responses.find("a") == stored(2)
+
+
+def test_only_the_newest_responses_are_kept(
+    responses: StoredResponses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_responses, "MAX_RESPONSES", 2)
+    for number in range(4):
+        responses.put(str(number), stored(number))
+    assert [responses.find(str(number)) for number in range(4)] == [None, None, stored(2), stored(3)]
