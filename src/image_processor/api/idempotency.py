@@ -98,6 +98,8 @@ class IdempotencyMiddleware:
             recorder = _Recorder(send)
             await self._app(scope, _once(body, receive), recorder.send)
             await self._store(name, recorder.response(fingerprint))
+            self._running.discard(name)
+            await recorder.finish()
         elif stored.fingerprint != fingerprint:
             detail = "expected the request that this Idempotency-Key was first sent with, got another one"
             response = problem(422, "idempotency-key-reused", detail, fix="Use a new key for a new request.")
@@ -115,27 +117,35 @@ class IdempotencyMiddleware:
 
 
 class _Recorder:
-    """Passes a response on and remembers it."""
+    """Passes a response on and remembers it. The last part is held back until `finish`: when a client has the
+    whole response, it is stored."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self._start: MutableMapping[str, Any] = {}
         self._body = b""
-        self._is_complete = False
+        self._last: Message | None = None
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._start = message
-        elif len(self._body) <= MAX_BODY_BYTES:
-            self._body += message.get("body", b"")
-            self._is_complete = not message.get("more_body", False)
+        else:
+            if len(self._body) <= MAX_BODY_BYTES:
+                self._body += message.get("body", b"")
+            if not message.get("more_body", False):
+                self._last = message
+                return
         await self._send(message)
+
+    async def finish(self) -> None:
+        if self._last is not None:
+            await self._send(self._last)
 
     def response(self, fingerprint: str) -> StoredResponse | None:
         """None for one that is not to be stored."""
         status = self._start.get("status", 500)
         is_final = status < 500 and status not in _NOT_RUN
-        if not (is_final and self._is_complete and len(self._body) <= MAX_BODY_BYTES):
+        if not (is_final and self._last is not None and len(self._body) <= MAX_BODY_BYTES):
             return None
         headers = tuple((bytes(name), bytes(value)) for name, value in self._start["headers"])
         return StoredResponse(fingerprint, status, headers, self._body)
