@@ -828,6 +828,29 @@ export interface components {
          */
         Control: "integer" | "number" | "length" | "choice" | "flag" | "colour" | "text";
         /**
+         * CoordinationModel
+         * @description Of several servers over one table, the one that searches for lost work. `coordinator` is null for the
+         *     seconds in which there is none.
+         */
+        CoordinationModel: {
+            /**
+             * Server
+             * @description The name of this server.
+             * @example web-1:4711-8f2a01c3
+             */
+            server: string;
+            /**
+             * Coordinator
+             * @example web-2:4711-5b9e77d0
+             */
+            coordinator: string | null;
+            /**
+             * Is Own
+             * @description Whether this server is the coordinator.
+             */
+            is_own: boolean;
+        };
+        /**
          * DryRunModel
          * @description What a recipe would change. Unless `complete`, there may be more: the search took too long.
          */
@@ -1916,6 +1939,8 @@ export interface components {
              * @default 0
              */
             held_deletions: number;
+            /** @description Which server searches for lost work; null where no other one can. */
+            coordination?: components["schemas"]["CoordinationModel"] | null;
             /**
              * Recipe Error
              * @description Why the changed recipe is not used; the previous one stays in force.
