@@ -81,6 +81,7 @@ class Tutorial:
                 "HOME": str(folder / "home"),
                 "LANG": "C.UTF-8",
                 "PYTHONUNBUFFERED": "1",
+                "npm_config_update_notifier": "false",
                 "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
                 "IMAGE_PROCESSOR_PORT": str(self.port("8000")),
                 "IMAGE_PROCESSOR_SERVER_PROCESSES": "1",
