@@ -109,6 +109,33 @@ def test_a_url_gets_the_same_answer(client: httpx.Client, url: str) -> None:
         assert response.json()["code"] == expected["problem"]
 
 
+def test_no_file_is_lost_or_written_again(client: httpx.Client, environment: dict[str, str]) -> None:
+    """Neither by the server, which reconciles when it starts, nor by the command."""
+    assert client.get("/health").json()["status"] == "ok"
+    run(environment, "reconcile")
+    data = Path(environment["IMAGE_PROCESSOR_DATA"])
+    with tarfile.open(FIXTURE / "library.tar.xz") as archive:
+        for member in archive.getmembers():
+            path = data / member.name
+            if "lock" in path.name or path.name == "catalog.sqlite" or not member.isfile():
+                continue
+            content = archive.extractfile(member)
+            assert content is not None
+            assert path.read_bytes() == content.read(), member.name
+            if (time_before := EXPECTED["times"].get(member.name.removeprefix("./"))) is not None:
+                assert path.stat().st_mtime_ns == time_before, member.name
+
+
+def test_a_backup_of_version_0_1_is_restored(environment: dict[str, str], tmp_path: Path) -> None:
+    """Its catalog is copied as `backup` of that version did, and migrated when it is opened."""
+    with tarfile.open(FIXTURE / "library.tar.xz") as archive:
+        archive.extract("./catalog.sqlite", tmp_path, filter="data")
+    elsewhere = {**environment, "IMAGE_PROCESSOR_DATA": str(tmp_path / "data")}
+    run(elsewhere, "restore", str(tmp_path / "catalog.sqlite"))
+    listed = [json.loads(line) for line in run(elsewhere, "list", "--json").splitlines()]
+    assert list(map(stable, listed)) == list(map(stable, EXPECTED["list"]))
+
+
 def stable(value: Any) -> Any:
     """``value`` without what versions may word anew, and with `processed` only if anybody may fetch it.
 
