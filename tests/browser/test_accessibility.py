@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 from serving import Site
 from test_library import png
 from windows import Open
 
-AXE = Path(__file__).parents[2] / "studio" / "node_modules" / "axe-core" / "axe.min.js"
+from support.chromium import axe_script, violations
 
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    """axe-core, from the studio's tools."""
-    if not AXE.exists():
-        message = "axe is not installed: run `npm ci` in studio"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    return AXE.read_text("utf-8")
-
-
-def violations(page: Page) -> list[str]:
-    found: list[str] = page.evaluate("""async () => (await axe.run()).violations
-        .flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`))""")
-    return found
+    return axe_script()
 
 
 def test_axe_finds_no_violation(open_page: Open, site: Site, axe: str) -> None:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import html.parser
+import http.server
 import re
 import subprocess
+import threading
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 import stage
+from playwright.sync_api import Browser
+
+from support.chromium import axe_script, chromium, violations
 
 ROOT = Path(__file__).parents[2]
 ZENSICAL = ROOT / ".venv-site" / "bin" / "zensical"
@@ -81,7 +90,7 @@ def test_every_page_is_in_the_navigation(pages: dict[Path, Path]) -> None:
 
 
 @pytest.fixture(scope="module")
-def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site as `make site` builds it: strict, so that a broken link or anchor ends it."""
     if not ZENSICAL.exists():
         pytest.skip("THE SITE WAS NOT BUILT: make site installs what builds it")
@@ -95,28 +104,125 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "html"
 
 
-def test_all_pages_are_built(html: Path, pages: dict[Path, Path]) -> None:
+def test_all_pages_are_built(built: Path, pages: dict[Path, Path]) -> None:
     expected = {page.with_suffix("") for page in pages.values() if page.suffix == ".md"}
-    built = {file.parent.relative_to(html) for file in html.rglob("index.html")}
-    assert {Path() if page == Path("index") else page for page in expected} <= built
+    found = {file.parent.relative_to(built) for file in built.rglob("index.html")}
+    assert {Path() if page == Path("index") else page for page in expected} <= found
 
 
-def test_nothing_is_loaded_from_elsewhere(html: Path) -> None:
-    loaded = {match for file in html.rglob("*.html") for match in _LOADED.findall(file.read_text())}
-    loaded |= {match for file in html.rglob("*.css") for match in _LOADED_BY_CSS.findall(file.read_text())}
+def test_nothing_is_loaded_from_elsewhere(built: Path) -> None:
+    loaded = {match for file in built.rglob("*.html") for match in _LOADED.findall(file.read_text())}
+    loaded |= {match for file in built.rglob("*.css") for match in _LOADED_BY_CSS.findall(file.read_text())}
     assert loaded == set()
 
 
-def test_no_page_asks_the_code_host_for_its_stars(html: Path) -> None:
+def test_no_page_asks_the_code_host_for_its_stars(built: Path) -> None:
     """The theme's script does so where a page has the box of a repository."""
-    assert [file for file in html.rglob("*.html") if 'data-md-component="source"' in file.read_text()] == []
+    assert [file for file in built.rglob("*.html") if 'data-md-component="source"' in file.read_text()] == []
 
 
-def test_the_site_can_be_searched_without_a_service(html: Path) -> None:
-    index = (html / "search.json").read_text()
+def test_the_site_can_be_searched_without_a_service(built: Path) -> None:
+    index = (built / "search.json").read_text()
     assert "Any rendition by URL" in index
 
 
-def test_the_ways_of_a_recipe_are_tabs(html: Path) -> None:
-    page = (html / "cookbook" / "people" / "index.html").read_text()
+def test_the_ways_of_a_recipe_are_tabs(built: Path) -> None:
+    page = (built / "cookbook" / "people" / "index.html").read_text()
     assert page.count('class="tabbed-set') == page.count("<h2")
+
+
+class _Links(html.parser.HTMLParser):
+    """The addresses and the anchors of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: set[str] = set()
+        self.anchors: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        del tag
+        for name, value in attrs:
+            if name in {"href", "src"} and value:
+                self.links.add(value)
+            elif name in {"id", "name"} and value:
+                self.anchors.add(value)
+            elif name == "srcset" and value:
+                self.links |= {part.split()[0] for part in value.split(",")}
+
+
+def parsed(file: Path) -> _Links:
+    page = _Links()
+    page.feed(file.read_text(encoding="utf-8"))
+    return page
+
+
+def test_every_link_of_the_built_pages_leads_to_a_file_and_an_anchor(built: Path) -> None:
+    """The builder checks the sources; this, what came of them, the theme's links and pictures included."""
+    pages = {file: parsed(file) for file in built.rglob("*.html") if file.name != "404.html"}
+    broken = []
+    for file, page in pages.items():
+        here = f"/{file.parent.relative_to(built).as_posix()}/".replace("/./", "/")
+        for link in page.links:
+            target = urlsplit(urljoin(here, link))
+            if target.scheme or target.netloc:
+                continue
+            found = built / unquote(target.path).lstrip("/")
+            found = found / "index.html" if found.is_dir() else found
+            anchor = unquote(target.fragment)
+            if not found.exists() or (anchor and found in pages and anchor not in pages[found].anchors):
+                broken.append(f"{here}: {link}")
+    assert broken == []
+
+
+@pytest.fixture(scope="module")
+def address(built: Path) -> Iterator[str]:
+    """The built site, served."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=str(built))
+    ) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as launched:
+        yield launched
+
+
+REPRESENTATIVE = (
+    "",
+    "start/",
+    "transformations/",
+    "settings/",
+    "upgrading/",
+    "adr/0001-packages-and-import-direction/",
+)
+"""The first page, one to begin with, one with pictures in tables, a reference, one with steps, a decision."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_pages_are_accessible_and_fit_the_window(
+    address: str, browser: Browser, width: int, scheme: Any
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    elsewhere: list[str] = []
+    page.on("request", lambda request: request.url.startswith(address) or elsewhere.append(request.url))
+    found = []
+    for path in REPRESENTATIVE:
+        page.goto(address + path)
+        page.evaluate(axe_script())
+        found += [f"/{path} {violation}" for violation in violations(page)]
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            found.append(f"/{path} is wider than the window")
+    context.close()
+    assert found == []
+    assert elsewhere == []

@@ -1,0 +1,51 @@
+"""Chromium, for the tests of the studio and of the documentation's site."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+AXE = Path(__file__).parents[2] / "studio" / "node_modules" / "axe-core" / "axe.min.js"
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium. Skips where there is none, except in CI."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        missing = "Chromium is not installed: THE PAGE WAS NOT TESTED (apt-get install chromium)"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+def axe_script() -> str:
+    """axe-core, from the studio's tools. Skips where they are not installed, except in CI."""
+    if not AXE.exists():
+        message = "axe is not installed: run `npm ci` in studio"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    return AXE.read_text("utf-8")
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds in the page, which has run its script: a rule and the element, one a line."""
+    found: list[str] = page.evaluate("""async () => (await axe.run()).violations
+        .flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`))""")
+    return found
