@@ -119,7 +119,7 @@ pixels of the rendition: orientation, colours and every other parameter have the
 `keep_smaller` and, for a new rendition by URL, `Server-Timing` say `kept` then; else they say why a rendition
 has more bytes than the original:
 
-| | |
+| Value | Meaning |
 | --- | --- |
 | `pixels` | it has other pixels: colours were converted, or a parameter changes them |
 | `orientation` | EXIF orientation was applied |

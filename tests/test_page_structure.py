@@ -26,9 +26,12 @@ def tokens(text: str):
 def findings(text: str):
     """A line for each lack of a page."""
     yield from of_headings([int(token.tag[1]) for token in tokens(text) if token.type == "heading_open"])
-    link = None
+    link, cell = None, False
     for token in tokens(text):
         found = [*of_token(token)]
+        if cell and token.type == "inline" and not token.content.strip():
+            found.append("expected a text in the head of a column, got none")
+        cell = token.type == "th_open"
         if token.type == "link_open":
             link = ""
         elif token.type == "link_close":

@@ -30,6 +30,9 @@ PAGES_OF_ROOT = {
 }
 """Pages that have another name in the site than in docs/."""
 
+ADDED_TO_THEME = ("site.css", "site.js")
+"""What the theme lacks for readers with a keyboard or a screen reader."""
+
 PICTURES = frozenset({".svg", ".png", ".webp", ".json"})
 _LINK = re.compile(
     r"(!?\[(?:[^\]\\]|\\.|\n)*?\]\()([^)\s#]*)((?:#[^)\s]*)?\))"  # [text](target#anchor)
@@ -44,6 +47,8 @@ def files() -> Iterator[tuple[Path, Path]]:
     """Each file of the site: where it is in the repository, and its path in the site."""
     for name, page in PAGES_OF_ROOT.items():
         yield ROOT / name, Path(page)
+    for name in ADDED_TO_THEME:
+        yield Path(__file__).with_name(name), Path(name)
     for file in sorted(DOCS.rglob("*")):
         if file.suffix in PICTURES or (file.suffix == ".md" and file != DOCS / "README.md"):
             yield file, file.relative_to(DOCS)

@@ -299,7 +299,7 @@ async def _append(call: _Call, id_: str, offset: int, checksum: Checksum | None)
         except TimeoutError:
             # Clients continue after a 503, and not after a 408.
             raise Unavailable(
-                "expected more bytes, got too few; continue at the offset that HEAD tells"
+                "expected more bytes, got too few; continue at the offset that HEAD returns"
             ) from None
         return await _store_if_complete(call, upload)
 
