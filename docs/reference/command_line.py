@@ -48,7 +48,7 @@ def _command(name: str, command: Any) -> Iterator[str]:
     rows += [(", ".join((*option.opts, *option.secondary_opts)), option.help) for option in options]
     rows = [(names, text) for names, text in rows if names != "--help, -h"]
     if rows:
-        yield table(("", ""), ((code(names), one_line(text or "")) for names, text in rows))
+        yield table(("Option", "Meaning"), ((code(names), one_line(text or "")) for names, text in rows))
     if examples := EXAMPLES.get(name):
         lines = "".join(f"image-processor {example}\n" for example in examples)
         yield f"```sh\n{lines}```\n"

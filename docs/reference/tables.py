@@ -13,7 +13,7 @@ def row(*cells: str) -> str:
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table with its head, and a line break at the end."""
     lines = [
-        f"|{'|'.join(f' {cell} ' if cell else ' ' for cell in head)}|",
+        row(*head),
         f"| {' | '.join('---' for _ in head)} |",
         *(row(*cells) for cells in rows),
     ]

@@ -148,7 +148,7 @@ _VERSION_CHECK = [Depends(_check_version)]
 
 @router.options(RESUMABLE_PATH, status_code=204)
 def get_resumable_options(context: StandaloneContextOf) -> Response:
-    """Tell what the server can do: version, extensions and limits of tus."""
+    """Return what the server can do: version, extensions and limits of tus."""
     return Response(None, 204, dict(capabilities(context.settings.limits.max_bytes)))
 
 
@@ -202,7 +202,7 @@ async def create_resumable_upload(
     responses=errors(403, 404, 412, 422, 423, 503, 507),
 )
 async def get_resumable_upload(upload_id: _UploadId, call: _CallOf) -> Response:
-    """Tell how much of an upload has arrived, in `Upload-Offset`."""
+    """Return how much of an upload has arrived, in `Upload-Offset`."""
     async with client_errors(), call.turns.take(upload_id, UploadBody(call.request.stream())):
         upload = await run_in_threadpool(call.uploads.find, upload_id)
         upload = await _store_if_complete(call, upload)

@@ -703,11 +703,11 @@ class MarkupModel(Model):
     """Markup that shows one image, each kind with the same set of widths."""
 
     img: str = Field(
-        description="HTML: an <img> in the format that every browser shows.",
+        description="HTML: an `<img>` in the format that every browser shows.",
         examples=['<img src="/renditions/cat.jpg/w=640,fm=jpeg.jpg" srcset="..." sizes="100vw">'],
     )
     picture: str = Field(
-        description="HTML: a <picture> with every format.",
+        description="HTML: a `<picture>` with every format.",
         examples=['<picture>\n  <source type="image/avif" srcset="..." sizes="100vw">\n  ...\n</picture>'],
     )
     loader: str | None = Field(
