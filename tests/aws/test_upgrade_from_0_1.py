@@ -1,7 +1,7 @@
 """A stack of version 0.1 with its library is updated to a released template: nothing is lost or made again.
 
 `tests/compatibility/write_stack_0_1.py` wrote the library with the code of that version. The template and its
-packages are those of a release, as users without a checkout deploy them; tests/stress builds the packages too.
+packages are those of a release, as users without a checkout deploy them; tests/stress builds the packages.
 """
 
 from __future__ import annotations
