@@ -391,7 +391,7 @@ export interface paths {
         delete?: never;
         /**
          * Get Resumable Options
-         * @description Tell what the server can do: version, extensions and limits of tus.
+         * @description Return what the server can do: version, extensions and limits of tus.
          */
         options: operations["get_resumable_options"];
         head?: never;
@@ -416,7 +416,7 @@ export interface paths {
         options?: never;
         /**
          * Get Resumable Upload
-         * @description Tell how much of an upload has arrived, in `Upload-Offset`.
+         * @description Return how much of an upload has arrived, in `Upload-Offset`.
          */
         head: operations["get_resumable_upload"];
         /**
@@ -1233,13 +1233,13 @@ export interface components {
         MarkupModel: {
             /**
              * Img
-             * @description HTML: an <img> in the format that every browser shows.
+             * @description HTML: an `<img>` in the format that every browser shows.
              * @example <img src="/renditions/cat.jpg/w=640,fm=jpeg.jpg" srcset="..." sizes="100vw">
              */
             img: string;
             /**
              * Picture
-             * @description HTML: a <picture> with every format.
+             * @description HTML: a `<picture>` with every format.
              * @example <picture>
              *       <source type="image/avif" srcset="..." sizes="100vw">
              *       ...
