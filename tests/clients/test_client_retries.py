@@ -131,6 +131,15 @@ def test_a_deletion_whose_response_was_lost_is_no_error(call: Any) -> None:
         call(Server([problem(404, "not-found")]), "delete", "a")
 
 
+def test_the_attempts_of_one_call_have_one_key(call: Any) -> None:
+    answers = [problem(503, "unavailable"), httpx.Response(200, json=IMAGE), httpx.Response(200, json=IMAGE)]
+    server = Server([*answers])
+    call(server, "reprocess", "a")
+    call(server, "reprocess", "a")
+    first, again, other = [request.headers["idempotency-key"] for request in server.requests]
+    assert first == again != other
+
+
 def test_retry_after_is_obeyed() -> None:
     busy = client_errors.error_from(429, {"retry-after": "7"}, b"")
     assert isinstance(busy, TooManyRequests)

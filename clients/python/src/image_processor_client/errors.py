@@ -68,6 +68,9 @@ class InvalidRequest(ApiError):
 
     codes = frozenset(
         {
+            "bad-request",
+            "checksum-mismatch",
+            "idempotency-key-reused",
             "invalid",
             "invalid-key",
             "invalid-recipe",
@@ -89,7 +92,9 @@ class Forbidden(ApiError):
 
     codes = frozenset(
         {
+            "address-not-allowed",
             "bucket-not-allowed",
+            "cross-site",
             "forbidden",
             "insufficient-scope",
             "not-writable",
@@ -98,6 +103,7 @@ class Forbidden(ApiError):
             "signature-mismatch",
             "signature-missing",
             "size-not-allowed",
+            "source-not-allowed",
         }
     )
 
@@ -115,9 +121,9 @@ class PreconditionFailed(ApiError):
 
 
 class Busy(ApiError):
-    """Another worker is processing the image (409)."""
+    """Another worker is processing the image, or an earlier attempt of the same call is (409)."""
 
-    codes = frozenset({"claim-busy", "claim-lost"})
+    codes = frozenset({"claim-busy", "claim-lost", "idempotency-key-in-use"})
     retryable = True
 
 
@@ -167,7 +173,7 @@ class TooManyRequests(ApiError):
 class Unavailable(ApiError):
     """Temporary (502, 503, 504): the server is overloaded, or what it needs does not answer."""
 
-    codes = frozenset({"access-denied", "catalog-damaged", "overloaded", "unavailable"})
+    codes = frozenset({"access-denied", "catalog-damaged", "overloaded", "source-failed", "unavailable"})
     retryable = True
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Generator, Mapping
 from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
+from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
@@ -178,14 +179,16 @@ def delete(id_: str) -> Flow[None]:
 
 
 def reprocess(id_: str, wait: float | None) -> Flow[Image]:
-    call = Call(method="POST", path=_image(id_, "/reprocess"), headers=_prefer(wait))
+    headers = {**_once(), **_prefer(wait)}
+    call = Call(method="POST", path=_image(id_, "/reprocess"), headers=headers)
     return (yield from _send(call)).read(Image)
 
 
 def process(key: str, *, wait: float, until_done: bool = False) -> Flow[Image]:
     """Process an original now. With ``until_done`` raises WaitTimeout if that takes longer."""
     started = time.monotonic()
-    call = Call(method="POST", path="/images", json={"key": key}, headers=_prefer(wait))
+    headers = {**_once(), **_prefer(wait)}
+    call = Call(method="POST", path="/images", json={"key": key}, headers=headers)
     image = (yield from _send(call)).read(Image)
     if image.status in {"processed", "refused"} or not until_done:
         return _done(image)
@@ -199,13 +202,18 @@ def original(id_: str) -> Call:
 
 def render(id_: str, transformation: str, expires_in: int) -> Flow[OnDemandRendition]:
     wanted = {"transformation": transformation, "expires_in": expires_in}
-    reply = yield from _send(Call(method="POST", path=_image(id_, "/renditions"), json=wanted))
-    return reply.read(OnDemandRendition)
+    call = Call(method="POST", path=_image(id_, "/renditions"), json=wanted, headers=_once())
+    return (yield from _send(call)).read(OnDemandRendition)
 
 
 def markup(id_: str, options: Mapping[str, Any]) -> Flow[Markup]:
     params = {name: _parameter(value) for name, value in options.items() if value is not None}
     return (yield from _send(Call(method="GET", path=_image(id_, "/markup"), params=params))).read(Markup)
+
+
+def _once() -> dict[str, str]:
+    """A key by which the server knows the attempts of one call, so that it does the work once."""
+    return {"idempotency-key": str(uuid4())}
 
 
 def _image(id_: str, part: str = "") -> str:
