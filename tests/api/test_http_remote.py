@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from image_processor.domain.keys import image_id
 from support.ingest import BUCKET
 from support.scripted_http import Reply, Script, Seen, scripted
+from support.waiting import wait_for
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"cat"
 FILES = {
@@ -153,6 +154,25 @@ def test_concurrent_requests_fetch_once(live: httpx.Client, source: Script) -> N
     assert len(source.seen) == 1
 
 
+@pytest.fixture
+def expiring(machine: Machine, source: Script) -> Machine:
+    """Copies expire at once."""
+    configure(machine, source, remote_min_seconds=0)
+    return machine
+
+
+def test_a_hit_of_an_expired_copy_has_its_source_asked(
+    expiring: Machine, live: httpx.Client, source: Script
+) -> None:
+    remote = expiring.application.state.context.remote
+    for _ in range(3):  # from the third on, the response comes from memory
+        assert live.get("/renditions/shop/logo.png/w=10,fm=webp.webp").content.endswith(PNG + b"logo")
+        wait_for(lambda: not remote.backlog(), "fetches to end")
+    asked = len(source.seen)
+    live.get("/renditions/shop/logo.png/w=10,fm=webp.webp")
+    wait_for(lambda: len(source.seen) > asked, "the source to be asked")
+
+
 # On request ----------------------------------------------------------------------------------------
 
 
@@ -174,6 +194,15 @@ def test_a_url_is_stored_as_an_upload_is(client: Client, machine: Machine, sourc
     again = import_url(client, url)
     assert (again.status_code, again.json()["version"]) == (200, upload["version"])
     assert machine.ingest.uploads.bodies() == {"shop/cat.png": PNG}
+
+
+def test_an_original_that_is_gone_is_fetched_for_a_rendition_on_request(
+    client: Client, machine: Machine, source: Script
+) -> None:
+    image = import_url(client, f"{source.address}/photos/cat.png", prefer="wait=30").json()["image"]
+    machine.ingest.uploads.delete("shop/cat.png")  # and its record is still there
+    response = client.post(f"{image}/renditions", json={"transformation": "w=33,fm=webp"})
+    assert (response.status_code, len(source.seen)) == (200, 2)
 
 
 def test_a_url_with_a_query_needs_a_key(client: Client, machine: Machine, source: Script) -> None:

@@ -22,7 +22,7 @@ from image_processor.config.remote_sources import parse_remote_sources
 from image_processor.domain.errors import AddressNotAllowed, NotFound, Refused, SourceFailed, SourceNotAllowed
 from image_processor.domain.ports import Validators
 from image_processor.remote.addresses import PrivateHosts
-from image_processor.remote.dialer import Dialer
+from image_processor.remote.dialer import Dialer, system_addresses
 from image_processor.remote.http_source import HttpSource
 from support.certificates import make_certificate
 from support.dripping import dripping
@@ -182,6 +182,15 @@ def test_tls_verifies_the_name_at_the_judged_address(tmp_path: Path, monkeypatch
     assert asked == ["localhost", NAME]
 
 
+def test_a_host_that_cannot_be_a_name_is_a_failure() -> None:
+    base = f"http://{'a' * 70}.example/"
+    with (
+        http_source(base, resolve=system_addresses) as source,
+        pytest.raises(SourceFailed, match=r"is no name of a host"),
+    ):
+        fetch(source, base + "a.jpg")
+
+
 def test_the_next_address_is_tried_where_one_does_not_answer() -> None:
     with scripted(Reply(body=b"here")) as server:
         base = f"http://{NAME}:{port_of(server)}/"
@@ -195,7 +204,7 @@ def test_a_resolver_that_does_not_answer_is_waited_for_until_the_deadline() -> N
     with http_source(
         "http://slow.example/", resolve=lambda *_: release.wait(PATIENCE), seconds=0.2
     ) as source:
-        with pytest.raises(SourceFailed, match=r"cannot fetch from slow.example"):
+        with pytest.raises(SourceFailed, match=r"cannot fetch from slow\.example: it takes too long"):
             fetch(source, "http://slow.example/a.jpg")
         release.set()
 

@@ -425,3 +425,32 @@ def test_an_import_of_what_is_no_source_is_refused(machine: Machine) -> None:
     with pytest.raises(Invalid, match="for key, got 'nothing'"):
         import_url(machine, URL + "?v=2")
     assert machine.source.asked == []
+
+
+def test_a_failed_import_under_another_key_says_nothing_about_that_key(machine: Machine) -> None:
+    machine.source.error = SourceFailed("broken")
+    assert import_url(machine, "https://old.example/dog.png", KEY)[1].error is not None
+    machine.source.error = None
+    assert machine.fetch().error is None
+
+
+def test_a_success_ends_a_remembered_failure(machine: Machine) -> None:
+    machine.source.error = SourceFailed("broken")
+    machine.fetch()
+    machine.source.error = None
+    import_url(machine, URL)
+    machine.store.delete(KEY)
+    assert machine.fetch().error is None
+
+
+def test_a_copy_that_another_server_has_renewed_is_fresh(machine: Machine) -> None:
+    machine.fetch()
+    stored = machine.store.get(KEY)
+    metadata = {**stored.attributes.metadata, "remote-expires": str(int(machine.now + 500))}
+    machine.store.put(KEY, stored.body, Attributes("image/png", metadata=metadata))
+    machine.now += 101
+    machine.use()
+    assert len(machine.source.asked) == 1
+    machine.now += 400
+    machine.use()
+    assert len(machine.source.asked) == 2

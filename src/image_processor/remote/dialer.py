@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, SHUT_RDWR, SOCK_STREAM, TCP_NODELAY, getaddrinfo, socket
@@ -81,9 +81,11 @@ class Dialer:
         Raises OSError."""
         try:
             answer = self._resolvers.submit(self._resolve, host, port)
-        except RuntimeError:  # after `close`
+            addresses = list(answer.result(_remaining(deadline)))[:_MAX_ADDRESSES]
+        except (RuntimeError, CancelledError):  # after `close`
             raise OSError(_STOPPING) from None
-        addresses = list(answer.result(_remaining(deadline)))[:_MAX_ADDRESSES]
+        except UnicodeError:
+            raise OSError(f"{host} is no name of a host") from None
         if not addresses:
             raise OSError(f"{host} has no address")
         return {address: self._private.refusal(host, address) for address in addresses}

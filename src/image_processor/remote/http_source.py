@@ -25,8 +25,6 @@ from .freshness import fresh_seconds
 MAX_REDIRECTS = 3
 
 _BLOCK = 256 * 1024
-_SILENCE = 10.0
-"""Seconds between two parts of a response."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MISSING = frozenset({404, 410})
 _VALIDATOR = re.compile(r"[ -~]{1,256}")
@@ -84,7 +82,7 @@ class HttpSource:
         with self._slot(url, deadline), ExitStack() as stack:
             with _network_errors(url):
                 sock = stack.enter_context(closing(self._dialer.dial(url, deadline)))
-                connection = Connection.over(sock, Timeouts(silence=_SILENCE))
+                connection = Connection.over(sock, Timeouts(silence=self._seconds))
                 stack.callback(connection.close)
                 remaining = deadline - time.monotonic()
                 response = connection.request("GET", url.target, headers, None, seconds=remaining)
@@ -164,6 +162,8 @@ def _chunks(url: RemoteUrl, response: ResponseStream, limit: int) -> Iterator[by
 def _network_errors(url: RemoteUrl) -> Iterator[None]:
     try:
         yield
+    except TimeoutError as error:
+        raise SourceFailed(f"cannot fetch from {url.host}: it takes too long") from error
     except OSError as error:
         raise SourceFailed(f"cannot fetch from {url.host}: {str(error) or type(error).__name__}") from error
 

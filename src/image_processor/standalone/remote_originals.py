@@ -185,12 +185,12 @@ class RemoteOriginals:
 
     def use(self, key: str) -> None:
         """Note that the stored original ``key`` is used: ask its source again if its copy has expired."""
-        found = self.sources.source_of(key)
-        if found is None:
-            return
-        with self._lock:
+        with self._lock:  # first, because each hit comes here
             known = self._copies.get(key)
-        if (known is not None and known.expires > self._clock()) or self._failure(key):
+        if known is not None and known.expires > self._clock():
+            return
+        found = self.sources.source_of(key)
+        if found is None or self._failure(key):
             return
         source, url = found
         with suppress(Unavailable):  # another use will ask
@@ -357,6 +357,9 @@ class RemoteOriginals:
     def _fail(self, job: _Job, stored: StoredObject | None, error: ImageProcessorError) -> None:
         """Remember a failure. A copy is deleted if its source has no such file any more; other failures leave
         it as it is."""
+        found = self.sources.source_of(job.key)
+        if found is None or found[1] != job.url:
+            return  # an import under another key says nothing about the key's own source
         with self._lock:
             self._failures[job.key] = (self._clock() + self._policy.failure_seconds, error)
             self._failures.move_to_end(job.key)
