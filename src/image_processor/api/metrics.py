@@ -79,7 +79,10 @@ _COUNTED = (
         ("format", "source"),
     ),
     MetricSpec(
-        "render_duration_seconds", "histogram", "time to fetch, render and store one for a URL", ("format",)
+        "render_duration_seconds",
+        "histogram",
+        "time to fetch, render and store one for a URL, with the wait for a renderer",
+        ("format",),
     ),
     MetricSpec(
         "render_stage_seconds",
