@@ -48,3 +48,18 @@ def test_settings_load_nothing_that_few_deployments_set() -> None:
     code = "import json, sys, image_processor.config.settings; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "image_processor.config.remote_sources" not in json.loads(done.stdout)
+
+
+def test_a_process_for_hits_holds_no_more_than_it_needs() -> None:
+    """It runs for as long as the server, and once for each core: each megabyte counts."""
+    code = "import json, sys, image_processor.bootstrap.hit_server; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    parts = {"config.recipe", "config.settings", "delivery.read_path", "delivery.resolver", "engine"}
+    assert not {f"image_processor.{part}" for part in parts} & loaded
+
+
+def test_the_server_loads_no_url_dialects_that_are_not_enabled() -> None:
+    code = "import json, sys, image_processor.bootstrap.server; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {name for name in json.loads(done.stdout) if ".dialects." in name}

@@ -12,17 +12,20 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct, field
 
-from image_processor.delivery.read_path import Delivery, Lookup, Presentation
-from image_processor.delivery.request import Clock, HttpRequest
+from image_processor.delivery.http.presentation import Presentation
 from image_processor.domain.ports import CachedReads, StoredObject
 from image_processor.renditions.originals import head_original, overlay_keys
 
 from .origin import SECURITY_HEADERS
 from .plain_request import PlainRequest
+
+if TYPE_CHECKING:  # a hit server would hold it all in memory
+    from image_processor.delivery.read_path import Delivery, Lookup
+    from image_processor.delivery.request import Clock, HttpRequest
 
 MAX_BUFFERED = 256 * 1024
 """Bytes of a rendition that are held while a client reads them. The routes send larger ones in such pieces,
@@ -127,7 +130,7 @@ class HitCache:
         uploads = delivery.repository.uploads
         sources = [(key, self._version(key)) for key in sorted(keys) if head_original(uploads, key)]
         # Looked up once more, now that the versions are known: what changes from here on is noticed.
-        if delivery.find(request) != Lookup(ref, stored):
+        if delivery.find(request) != lookup:
             return None
         known = tuple((key, version) for key, version in sources if version is not None)
         if len(known) < len(keys) or not self._tells_what_is_cached(stored.entry.key, known):

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
-from image_processor.delivery.inverse import equivalents
 from image_processor.delivery.markup.html import render_markup
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.resolver import RenditionRef
@@ -294,6 +293,8 @@ def get_urls(
         url, reason = urls.rendition_url(transformation), None
     except (Forbidden, InvalidRequest) as error:
         url, reason = None, str(error)
+    from image_processor.delivery.inverse import equivalents  # noqa: PLC0415 - all dialects, 1 MB
+
     enabled = {dialect.name for dialect in work.delivery.policy.dialects}
     others = equivalents(record.key, transformation, record.original)
     return UrlsModel(

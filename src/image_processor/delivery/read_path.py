@@ -29,8 +29,9 @@ from image_processor.domain.models import KEEP_SMALLER
 from image_processor.domain.ports import StoredObject
 from image_processor.domain.transformation import ON_DEMAND
 
-from .http.headers import content_disposition, cors_headers, expiring_cache_control, server_timing
-from .http.response import ResponseHead, build_response
+from .http.headers import content_disposition, cors_headers, server_timing
+from .http.presentation import Presentation
+from .http.response import ResponseHead
 from .policy import Policy
 from .repository import RenderResult, RenditionRepository
 from .request import Clock, Headers, HttpRequest
@@ -40,7 +41,6 @@ from .url.signing import signature_query
 
 _NO_TIMINGS: Mapping[str, float] = MappingProxyType({})
 _NOT_CACHED = "no-store"
-_NOT_MODIFIED = frozenset({"etag", "last-modified", "cache-control", "vary", "access-control-allow-origin"})
 _REDIRECT_SECONDS = 300
 """How long a redirect to a stored rendition may be followed."""
 
@@ -60,36 +60,6 @@ class Lookup(Struct, frozen=True):
     def rendered(self, result: RenderResult) -> Lookup:
         """This lookup with the rendered object."""
         return replace(self, stored=result.stored, timings=result.timings)
-
-
-class Presentation(Struct, frozen=True):
-    """What the responses for one stored rendition say beside what is stored with it.
-
-    ``headers`` are those of the rendition, ``error_headers`` those of a 412 or 416. ``cache_control`` applies
-    to an object without a Cache-Control of its own, ``fixed_cache_control`` to every object. No cache may
-    use a response after ``expires`` (Unix seconds).
-    """
-
-    headers: Mapping[str, str]
-    error_headers: Mapping[str, str]
-    cache_control: str
-    fixed_cache_control: str | None = None
-    expires: float | None = None
-
-    def response(self, method: str, conditions: Headers, stored: StoredObject, now: float) -> ResponseHead:
-        """The response to a GET or HEAD with these ``conditions`` at ``now`` (Unix seconds)."""
-        head = build_response(method, conditions, stored, cache_control=self.cache_control)
-        if head.status >= 400:
-            return replace(head, headers={**head.headers, **self.error_headers})
-        headers = {**head.headers, **self.headers}
-        if self.fixed_cache_control is not None:
-            headers["cache-control"] = self.fixed_cache_control
-        if self.expires is not None:
-            seconds = max(0, int(self.expires - now))
-            headers["cache-control"] = expiring_cache_control(headers["cache-control"], seconds)
-        if head.status == 304:
-            headers = {name: value for name, value in headers.items() if name in _NOT_MODIFIED}
-        return replace(head, headers=headers)
 
 
 class Delivery(Struct, frozen=True):

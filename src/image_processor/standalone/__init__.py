@@ -2,7 +2,12 @@
 their queue (SQS, Lambda), a render pool, a bounded cache of renditions, and live progress.
 """
 
-from image_processor.config.settings import Settings
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from image_processor.config.settings import Settings
 
 BUCKET = "uploads"
 """The name of a machine's one upload side, where AWS has the name of a bucket."""

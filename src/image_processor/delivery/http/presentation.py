@@ -1,0 +1,49 @@
+"""Delivery, step 4: what responses say beside what is stored. Of the read path, a hit server needs this
+part only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from image_processor.domain.ports import StoredObject
+
+from .headers import expiring_cache_control
+from .response import ResponseHead, build_response
+
+_NOT_MODIFIED = frozenset({"etag", "last-modified", "cache-control", "vary", "access-control-allow-origin"})
+
+
+class Presentation(Struct, frozen=True):
+    """What the responses for one stored rendition say beside what is stored with it.
+
+    ``headers`` are those of the rendition, ``error_headers`` those of a 412 or 416. ``cache_control`` applies
+    to an object without a Cache-Control of its own, ``fixed_cache_control`` to every object. No cache may
+    use a response after ``expires`` (Unix seconds).
+    """
+
+    headers: Mapping[str, str]
+    error_headers: Mapping[str, str]
+    cache_control: str
+    fixed_cache_control: str | None = None
+    expires: float | None = None
+
+    def response(
+        self, method: str, conditions: Mapping[str, str], stored: StoredObject, now: float
+    ) -> ResponseHead:
+        """The response to a GET or HEAD with these ``conditions`` at ``now`` (Unix seconds)."""
+        head = build_response(method, conditions, stored, cache_control=self.cache_control)
+        if head.status >= 400:
+            return replace(head, headers={**head.headers, **self.error_headers})
+        headers = {**head.headers, **self.headers}
+        if self.fixed_cache_control is not None:
+            headers["cache-control"] = self.fixed_cache_control
+        if self.expires is not None:
+            seconds = max(0, int(self.expires - now))
+            headers["cache-control"] = expiring_cache_control(headers["cache-control"], seconds)
+        if head.status == 304:
+            headers = {name: value for name, value in headers.items() if name in _NOT_MODIFIED}
+        return replace(head, headers=headers)
