@@ -20,12 +20,14 @@ SHELL = frozenset({"sh", "console", "bash", "shell"})
 
 FOLLOWED = (
     "README.md",
+    "docs/api.md",
     "docs/html.md",
     "docs/python.md",
     "docs/recipes.md",
     "docs/start-on-aws.md",
     "docs/start-with-docker.md",
     "docs/start.md",
+    "docs/troubleshooting.md",
     "docs/urls.md",
     "docs/without-a-server.md",
 )

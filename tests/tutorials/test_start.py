@@ -24,10 +24,13 @@ OPEN = "#!/bin/sh\nexec curl -s --fail --retry 60 --retry-delay 1 --retry-all-er
 
 _LIBRARY = "mkdir -p data/uploads/photos"
 _PHOTO = "cp ~/Pictures/cat.jpg"
+_SERVER = f"{_LIBRARY}; {_PHOTO} data/uploads/photos; make run"
 PREPARED: Mapping[str, str] = {
     "README.md": f"{_PHOTO} .",
+    "docs/api.md": _SERVER,
     "docs/html.md": f"{_LIBRARY}; {_PHOTO} data/uploads/photos; image-processor reconcile",
     "docs/recipes.md": _LIBRARY,
+    "docs/troubleshooting.md": _SERVER,
     "docs/urls.md": "export IMAGE_PROCESSOR_SIGNING_KEYS=a:a-secret-of-16-signs",
     "docs/without-a-server.md": f"mkdir photos; {_PHOTO} cat.jpg; {_PHOTO} cat.png; {_PHOTO} photos",
 }
