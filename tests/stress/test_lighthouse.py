@@ -23,7 +23,7 @@ def test_the_page_passes_and_the_page_before_does_not(tmp_path: Path) -> None:
         pytest.skip("LIGHTHOUSE WAS NOT RUN: npm ci --prefix examples/responsive-images, and Chromium")
     followed = Tutorial(tmp_path, "responsive-images")
     try:
-        followed.follow(until="kill $(jobs")
+        followed.follow(until="kill %1")
         (followed.example / "node_modules").symlink_to(MODULES)
         pages = [f"{followed.address(8080)}/before.html", f"{followed.address(8080)}/"]
         done = subprocess.run(

@@ -63,7 +63,7 @@ def test_the_site_is_built(tutorial: Callable[..., Tutorial]) -> None:
         pytest.skip("ELEVENTY WAS NOT RUN: npm ci --prefix examples/eleventy-site")
     followed = tutorial("eleventy-site")
     (followed.example / "node_modules").symlink_to(modules)
-    followed.follow(until="kill $(jobs")
+    followed.follow(until="kill %1")
     with httpx.Client(base_url=followed.address(8080), verify=NO_CERTIFICATES) as client:
         addresses = re.findall(r"/photos/[^\s\"]+", client.get("/").text)
         assert len(addresses) == 7

@@ -23,7 +23,7 @@ def test_both_products_run_side_by_side(tutorial: Callable[..., Tutorial]) -> No
     if shutil.which("nginx") is None:
         followed.follow(until="nginx -p")
         pytest.skip("nginx is not installed: THE PROXY WAS NOT TESTED")
-    followed.follow(until="kill $(jobs")
+    followed.follow(until="kill %1")
     lines = (followed.example / "images.log").read_text().splitlines()
     sides = {line.split()[1] for line in lines}
     assert sides == {f"127.0.0.1:{followed.port(port)}" for port in (8000, 8888)}

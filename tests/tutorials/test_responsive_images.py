@@ -19,7 +19,7 @@ IMAGES = """[...document.images].map(image => ({
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tutorial]:
     tutorial = Tutorial(tmp_path_factory.mktemp("clone"), "responsive-images")
-    tutorial.follow(until="kill $(jobs")
+    tutorial.follow(until="kill %1")
     yield tutorial
     tutorial.follow()
     tutorial.close()
