@@ -30,6 +30,7 @@ from image_processor.standalone.remote_originals import (
     RemoteOriginals,
     RemotePolicy,
 )
+from support.ingest import RecordingStore
 from support.memory_store import MemoryStore
 from support.waiting import wait_for
 
@@ -454,3 +455,14 @@ def test_a_copy_that_another_server_has_renewed_is_fresh(machine: Machine) -> No
     machine.now += 400
     machine.use()
     assert len(machine.source.asked) == 2
+
+
+def test_an_upload_is_looked_at_once_in_a_while(machine: Machine) -> None:
+    machine.store.put(KEY, OTHER, Attributes())
+    store = machine.remote._uploads = RecordingStore(machine.store)
+    for _ in range(2):
+        for _ in range(3):
+            machine.remote.use(KEY)
+            machine.idle()
+        machine.now += 61
+    assert store.calls == ["head", "head"]

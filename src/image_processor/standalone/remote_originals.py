@@ -335,17 +335,19 @@ class RemoteOriginals:
 
     def _has_expired(self, stored: StoredObject, job: _Job) -> bool:
         """Whether ``stored`` is a copy of the file of ``job``, and not fresh."""
+        version = stored.entry.version
+        if not _is_copy(stored, job.url):  # a copy may replace it, which is looked for after a while
+            expires = self._clock() + self._policy.failure_seconds
+            self._remember(job.key, _Copy(version, expires, Validators()))
+            return False
         with self._lock:
             known = self._copies.get(job.key)
-        is_copy = _is_copy(stored, job.url)
-        if known is None or known.version != stored.entry.version:
+        if known is None or known.version != version:
             stated = stored.attributes.metadata.get(_EXPIRES, "")
             expires = float(stated) if stated.isdecimal() else 0.0
-            if not is_copy:  # a copy may replace it, which is looked for after a while
-                expires = self._clock() + self._policy.failure_seconds
-            known = _Copy(stored.entry.version, expires, _stored_validators(stored))
+            known = _Copy(version, expires, _stored_validators(stored))
             self._remember(job.key, known)
-        return is_copy and known.expires <= self._clock()
+        return known.expires <= self._clock()
 
     def _validators(self, stored: StoredObject) -> Validators:
         with self._lock:
