@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -104,6 +105,14 @@ def test_a_temporary_failure_is_retried_with_the_whole_file(call: Any, failure: 
         assert str(request.url) == "https://api.example/v1/uploads/a%20b.jpg"
         assert request.headers["authorization"] == "Bearer t"
         assert request.headers["content-length"] == "3"
+
+
+def test_an_open_file_is_sent_again_from_where_it_stood(call: Any) -> None:
+    server = Server([httpx.ReadError("reset"), httpx.Response(201, json=UPLOADED)])
+    file = io.BytesIO(b"before abc")
+    file.seek(7)
+    call(server, "upload", file, "cat.jpg")
+    assert [request.content for request in server.requests] == [b"abc", b"abc"]
 
 
 @pytest.mark.parametrize("status", [400, 403, 413, 422, 500, 501, 507])

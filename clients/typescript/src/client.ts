@@ -174,7 +174,7 @@ export class Client {
 
   /** Render every rendition again, and return the image as it is after at most `wait` seconds. */
   async reprocess(id: string, { wait, signal }: { wait?: number | undefined } & CallOptions = {}): Promise<Image> {
-    return read(await this.#send("POST", `${imagePath(id)}/reprocess`, { headers: prefer(wait), signal }));
+    return read(await this.#send("POST", `${imagePath(id)}/reprocess`, { headers: { ...once(), ...prefer(wait) }, signal }));
   }
 
   /** Process a stored original now, and return the image as it is after at most `wait` seconds. Throws Refused. */
@@ -206,7 +206,7 @@ export class Client {
   }
 
   #json(path: string, value: unknown, { headers, signal }: { headers?: Record<string, string> } & CallOptions): Promise<Reply> {
-    const typed = { ...headers, "content-type": "application/json" };
+    const typed = { ...once(), ...headers, "content-type": "application/json" };
     return this.#send("POST", path, { headers: typed, body: JSON.stringify(value), signal });
   }
 
@@ -222,6 +222,12 @@ export class Client {
 
 function imagePath(id: string): string {
   return `/images/${encodeURIComponent(id)}`;
+}
+
+/** A key by which the server knows the attempts of one call, so that it does the work once. */
+function once(): Record<string, string> {
+  const { crypto } = globalThis;
+  return "randomUUID" in crypto ? { "idempotency-key": crypto.randomUUID() } : {}; // a page without TLS has none
 }
 
 function prefer(wait: number | undefined): Record<string, string> {

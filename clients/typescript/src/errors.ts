@@ -34,7 +34,7 @@ export class WaitTimeout extends ImageProcessorError {
 }
 
 const RETRYABLE_STATUSES: readonly number[] = [429, 502, 503, 504];
-const RETRYABLE_CODES: readonly string[] = ["claim-busy", "claim-lost"];
+const RETRYABLE_CODES: readonly string[] = ["claim-busy", "claim-lost", "idempotency-key-in-use"];
 
 /** An error response: `status` of HTTP, a stable `code`, what was expected in `detail`, and often how to `fix` it. */
 export class ApiError extends ImageProcessorError {

@@ -215,13 +215,13 @@ export interface components {
         MarkupModel: {
             /**
              * Img
-             * @description HTML: an <img> in the format that every browser shows.
+             * @description HTML: an `<img>` in the format that every browser shows.
              * @example <img src="/renditions/cat.jpg/w=640,fm=jpeg.jpg" srcset="..." sizes="100vw">
              */
             img: string;
             /**
              * Picture
-             * @description HTML: a <picture> with every format.
+             * @description HTML: a `<picture>` with every format.
              * @example <picture>
              *       <source type="image/avif" srcset="..." sizes="100vw">
              *       ...

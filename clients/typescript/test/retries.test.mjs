@@ -66,6 +66,16 @@ test("attempts end", async () => {
   });
 });
 
+test("the attempts of one call have one key", async () => {
+  const { client, requests } = scripted([problem(503, "unavailable", now), Response.json(image), Response.json(image)]);
+  await client.reprocess("a");
+  await client.process("cat.jpg");
+  const [first, again, other] = requests.map(({ headers }) => headers.get("idempotency-key"));
+  assert.equal(first, again);
+  assert.match(other, /^[0-9a-f-]{36}$/);
+  assert.notEqual(first, other);
+});
+
 test("a deletion whose response was lost is no error", async () => {
   await scripted([new TypeError("reset"), problem(404, "not-found")]).client.delete("a");
   await assert.rejects(scripted([problem(404, "not-found")]).client.delete("a"), NotFound);

@@ -176,9 +176,9 @@ class Markup(Struct, frozen=True, kw_only=True):
     """Markup that shows one image, each kind with the same set of widths."""
 
     img: str
-    """HTML: an <img> in the format that every browser shows."""
+    """HTML: an `<img>` in the format that every browser shows."""
     picture: str
-    """HTML: a <picture> with every format."""
+    """HTML: a `<picture>` with every format."""
     loader: str | None
     """JavaScript: a loader for next/image that lets the server choose the format; null if its URLs are not
     allowed.
