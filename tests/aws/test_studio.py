@@ -11,6 +11,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -132,6 +133,11 @@ def test_files_are_uploaded_by_signed_forms_and_shown_with_their_renditions(page
     page.locator('.card[data-key="pier.png"] a.open').click()
     expect(page.locator("#details .renditions tbody tr").first).to_be_visible()
     assert page.get_by_role("button", name="Try transformations").count() == 0
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    assert download.value.suggested_filename == "pier.png"
+    assert Path(download.value.path()).read_bytes() == body
+    expect(page.locator("#delete")).to_be_visible()
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("Token")).to_be_visible()

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from image_processor.aws_lambda.api_function import open_api
-from image_processor.bootstrap.aws import AwsContext, _post_signer
+from image_processor.bootstrap.aws import AwsContext, _get_signer, _post_signer
 from image_processor.config.settings import Settings
 from support.ingest import BUCKET, IngestFixture
 
@@ -117,6 +117,7 @@ class Api:
             ingest.catalog,
             process or (lambda upload: ingest.processor().process(upload)),
             _post_signer(BUCKET, ingest.limits.max_bytes),
+            _get_signer(BUCKET),
             lambda *_: pytest.fail("requests are not repeated"),
         )
         self._answer = open_api(self.cloud)

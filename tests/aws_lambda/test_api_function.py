@@ -260,6 +260,7 @@ def test_the_routes_on_aws(api: Api) -> None:
         "post /images",
         "get /images",
         "get /images/{id}",
+        "get /images/{id}/download",
         "get /images/{id}/similar",
         "get /images/{id}/markup",
         "get /images/{id}/urls",
@@ -273,7 +274,7 @@ def test_the_routes_on_aws(api: Api) -> None:
         "get /health",
         "get /recipe",
     }
-    assert len(aws_app.ROUTERS) == 5
+    assert len(aws_app.ROUTERS) == 6
 
 
 def test_a_request_is_one_line_of_log_and_one_of_metrics(

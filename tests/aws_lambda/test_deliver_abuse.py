@@ -30,6 +30,7 @@ def asker(ingest, **settings):
         Settings(signing_keys=KEYS, **settings),
         *(BUCKET, RECIPE, ingest.uploads, ingest.processed, ingest.catalog, ingest.processor().process),
         sign_post=None,
+        sign_get=None,
         process_isolated=None,
         render=fake_render,
     )

@@ -47,6 +47,7 @@ def function(ingest, settings=SETTINGS):
         *(settings, BUCKET, ingest.recipe, ingest.uploads, ingest.processed, ingest.catalog),
         process,
         sign_post=None,
+        sign_get=None,
         process_isolated=None,
         render=fake_render,
     )

@@ -62,13 +62,13 @@ def test_the_studios_page_is_uploaded_and_knows_how_to_ask(cli: StubbedCli, tmp_
     copy = tmp_path / "page"
     cli.answers["s3 sync"] = f'cp -r "$3" "{copy}"'
     cli.link("cp")
-    done = cli.run("deploy.sh", "--yes", "EnableStudio=true", "ApiAuthorization=API_KEY")
+    done = cli.run("deploy.sh", "--yes", "EnableStudio=true", "ApiAuthorization=API_KEY", "EnableDelete=true")
     assert done.returncode == 0, done.stderr
     assert "https://studio.example.org" in done.stdout
     (call,) = cli.calls("s3 sync")
     assert "s3://images-studio-1 --delete --cache-control no-cache" in call
     page = (copy / "index.html").read_text(encoding="utf-8")
-    assert '<meta name="image-processor" content="API_KEY">' in page
+    assert '<meta name="image-processor" content="API_KEY" data-delete="true">' in page
     named = set(re.findall(r'(?:src|href)="\./(static/[^"]+)"', page))
     assert named
     assert all((copy / name).is_file() for name in named)

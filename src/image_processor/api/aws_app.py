@@ -9,21 +9,38 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 
 from image_processor import __version__
-from image_processor.domain.errors import Invalid, InvalidKey, Problem
+from image_processor.delivery.http.headers import content_disposition
+from image_processor.domain.errors import Invalid, InvalidKey, NotFound, Problem
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.keys import check_key, image_id
 
 from . import access, app, images
-from .dependencies import AwsContext, AwsContextOf, ContextOf, check_all, require_json, upload_skip_reason
+from .dependencies import (
+    AwsContext,
+    AwsContextOf,
+    ContextOf,
+    ImageId,
+    check_all,
+    require_json,
+    upload_skip_reason,
+)
 from .middleware import SecurityHeadersMiddleware
 from .problems import errors, shorten, skipped
-from .schemas import EXPECTED, MEDIA_TYPES, HealthModel, PresignedPostModel, PresignedPostRequest
+from .schemas import (
+    EXPECTED,
+    MEDIA_TYPES,
+    DownloadModel,
+    HealthModel,
+    PresignedPostModel,
+    PresignedPostRequest,
+)
 from .work import Work
 
 uploads_router = APIRouter(tags=["uploads"])
+downloads_router = APIRouter(tags=["images"])
 router = APIRouter(tags=["server"])
 
-ROUTERS = (images.router, images.folders_router, uploads_router, app.router, router)
+ROUTERS = (images.router, images.folders_router, downloads_router, uploads_router, app.router, router)
 
 _MEDIA_TYPE_BY_EXTENSION = {
     extension: format_.media_type
@@ -60,6 +77,18 @@ def post_upload(body: PresignedPostRequest, context: AwsContextOf) -> PresignedP
         expires_at=form.expires_at,
         max_bytes=context.settings.limits.max_bytes,
     )
+
+
+@downloads_router.head("/images/{id}/download", include_in_schema=False)
+@downloads_router.get("/images/{id}/download", responses=errors(404, 503))
+def get_download(id: ImageId, context: AwsContextOf) -> DownloadModel:  # noqa: A002 - the API's name
+    """Sign a URL that downloads the original from its bucket within 15 minutes, as it was uploaded."""
+    record = context.catalog.get(id)
+    if record is None:
+        raise NotFound(f"no image has the id {id!r}")
+    context.uploads.head(record.key)  # or S3 would tell the user that it is gone
+    signed = context.sign_get(record.key, content_disposition(record.key.rpartition("/")[2], attachment=True))
+    return DownloadModel(url=signed.url, expires_at=signed.expires_at)
 
 
 @router.head("/health", include_in_schema=False)

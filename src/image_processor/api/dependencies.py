@@ -78,12 +78,26 @@ class PostForm(Protocol):
     def expires_at(self) -> datetime: ...
 
 
+class PresignedUrl(Protocol):
+    """A signed URL of one object."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def expires_at(self) -> datetime: ...
+
+
 class AwsContext(AppContext, Protocol):
     """What the application behind API Gateway works with."""
 
     @property
     def sign_post(self) -> Callable[[str, str], PostForm]:
         """Signs a form that uploads one original, by its key and media type."""
+        ...
+
+    @property
+    def sign_get(self) -> Callable[[str, str], PresignedUrl]:
+        """Signs a URL that downloads one original, by its key and the Content-Disposition of the response."""
         ...
 
 

@@ -699,6 +699,13 @@ class PresignedPostModel(Model):
     max_bytes: int = Field(description="The largest accepted file, in bytes.")
 
 
+class DownloadModel(Model):
+    """Where an original can be downloaded until `expires_at`, without a login."""
+
+    url: str = Field(examples=["https://my-uploads.s3.eu-west-1.amazonaws.com/photos/cat.jpg?X-Amz-Date=..."])
+    expires_at: AwareDatetime
+
+
 class MarkupModel(Model):
     """Markup that shows one image, each kind with the same set of widths."""
 

@@ -45,6 +45,7 @@ from .recipe import check_recipe
 
 if TYPE_CHECKING:
     from image_processor.aws.post_policy import PostForm
+    from image_processor.aws.presigned_get import PresignedUrl
     from image_processor.ingest.process import Processor
 
 _S3_URL = "s3://"
@@ -62,7 +63,8 @@ class AwsContext(Struct, frozen=True):
     """What a Lambda function works with.
 
     ``bucket`` is the name of the upload bucket. ``sign_post`` signs a form that uploads one original, by its
-    key and media type. ``process`` renders with ``render``: in the function's own process, which a decoder's
+    key and media type; ``sign_get`` a URL that downloads one, by its key and a Content-Disposition.
+    ``process`` renders with ``render``: in the function's own process, which a decoder's
     crash ends, or for functions that hold secrets in a child process. ``prepare`` starts that child.
     ``process_isolated`` renders in a child process of its own, and refuses an original that is not rendered
     within the given seconds. ``deadline`` is that of the running invocation: no request to AWS is repeated
@@ -77,6 +79,7 @@ class AwsContext(Struct, frozen=True):
     catalog: Catalog
     process: Callable[[Upload], Outcome]
     sign_post: Callable[[str, str], PostForm]
+    sign_get: Callable[[str, str], PresignedUrl]
     process_isolated: Callable[[Upload, float], Outcome]
     deadline: Deadline = field(default_factory=Deadline)
     render: Renderer = field(default_factory=lambda: render_in_process)
@@ -130,6 +133,7 @@ def open_aws_context(
         stores.catalog,
         lambda upload: processor().process(upload),
         _post_signer(bucket, settings.limits.max_bytes),
+        _get_signer(bucket),
         lambda upload, seconds: _process_isolated(processor(), upload, seconds, settings.sandbox),
         deadline,
         render,
@@ -378,5 +382,20 @@ def _post_signer(bucket: str, max_bytes: int) -> Callable[[str, str], PostForm]:
             credentials_from()(),
             datetime.now(UTC),
         )
+
+    return sign
+
+
+def _get_signer(bucket: str) -> Callable[[str, str], PresignedUrl]:
+    """Signs URLs of originals. Its imports are for the function `api` only."""
+
+    def sign(key: str, disposition: str) -> PresignedUrl:
+        from image_processor.aws.credentials import credentials_from  # noqa: PLC0415 - `api` only
+        from image_processor.aws.endpoints import bucket_endpoint, endpoint_override, region_from  # noqa: PLC0415 - `api` only
+        from image_processor.aws.presigned_get import presigned_get  # noqa: PLC0415 - `api` only
+
+        region = region_from()
+        endpoint = bucket_endpoint(bucket, region, endpoint_override("s3"))
+        return presigned_get(key, disposition, endpoint, region, credentials_from()(), datetime.now(UTC))
 
     return sign

@@ -1,10 +1,12 @@
 // The page on AWS: API Gateway lets requests in by a header instead of a cookie, and files go to the bucket by a
 // form that the API signs.
 
-// deploy.sh writes the template's ApiAuthorization here; it is empty on one machine.
-const authorization = document.querySelector<HTMLMetaElement>('meta[name="image-processor"]')?.content ?? "";
+// deploy.sh writes the template's ApiAuthorization and EnableDelete here; both are empty on one machine.
+const meta = document.querySelector<HTMLMetaElement>('meta[name="image-processor"]');
+const authorization = meta?.content ?? "";
 
 export const isOnAws = authorization !== "";
+export const canDelete = meta?.dataset.delete !== "false";
 
 const HEADER = authorization === "API_KEY" ? "x-api-key" : "authorization";
 const STORED = "image-processor";
@@ -15,6 +17,20 @@ export const credential = {
   write: (text: string) => sessionStorage.setItem(STORED, text),
   remove: () => sessionStorage.removeItem(STORED),
 };
+
+// What the token of a user pool allows: an access token has scopes, such as "images/read". Others may do everything
+// that the API offers.
+export function scopeOf(token: string): "read" | "write" {
+  if (authorization !== "COGNITO") return "write";
+  try {
+    const [, claims = ""] = token.split(".");
+    const { scope = "" } = JSON.parse(atob(claims.replaceAll("-", "+").replaceAll("_", "/")));
+    const names: string[] = scope.split(" ");
+    return names.some((name) => name.endsWith("/read")) && !names.some((name) => name.endsWith("/write")) ? "read" : "write";
+  } catch {
+    return "write"; // API Gateway will say what is wrong with it
+  }
+}
 
 export function headers(): Record<string, string> {
   const text = isOnAws ? credential.read() : null;

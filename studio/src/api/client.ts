@@ -174,6 +174,9 @@ export async function replaceOriginal(key: string, file: File, version: string |
   await request<Upload>("PUT", uploadPath(key), { headers: { "If-Match": condition }, body: file });
 }
 
+// On AWS: an address of the bucket, which starts a download.
+export const downloadUrl = async (id: string) => (await request<{ url: string }>("GET", `/images/${id}/download`)).url;
+
 export const originalUrl = (id: string) => address(`/images/${id}/original`);
 
 export const newest = async () => (await list({ limit: MAX_IDS })).images;

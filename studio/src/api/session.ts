@@ -18,17 +18,17 @@ async function send<T>(method: string, body?: object): Promise<T> {
 
 const STRANGER: Session = { required: true, scope: null, name: null, expires_at: null };
 
-// API Gateway has no sessions: what it says about any request is the answer. It does not say what else the caller
-// may do.
+// API Gateway has no sessions: what it says about any request is the answer. The token says what the caller may do.
 async function readOnAws(): Promise<Session> {
-  if (!aws.credential.read()) return STRANGER;
+  const token = aws.credential.read();
+  if (!token) return STRANGER;
   try {
     await health();
   } catch (error) {
     if (error instanceof Problem && aws.isRefused(403, error.problem.code)) return STRANGER;
     throw error;
   }
-  return { ...STRANGER, scope: "write" };
+  return { ...STRANGER, scope: aws.scopeOf(token) };
 }
 
 async function signInOnAws(token: string): Promise<Session> {

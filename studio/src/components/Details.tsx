@@ -7,7 +7,7 @@ import { isOnAws } from "../api/aws";
 import * as api from "../api/client";
 import { fileName } from "../labels";
 import * as library from "../state/library";
-import { mayWrite } from "../state/access";
+import { mayDelete, mayWrite } from "../state/access";
 import * as focus from "../state/focus";
 import { close, openId, replace, tried, tryTransformation } from "../state/location";
 import * as removal from "../state/removal";
@@ -142,7 +142,11 @@ function Actions({ image }: { image: api.Image }) {
           Try transformations
         </button>
       )}
-      {!isOnAws && (
+      {isOnAws ? (
+        <button class="button" type="button" onClick={() => void downloadFromBucket(image.id)}>
+          Download
+        </button>
+      ) : (
         <a class="button" href={api.originalUrl(image.id)} download={name}>
           Download
         </a>
@@ -163,19 +167,19 @@ function Actions({ image }: { image: api.Image }) {
             Render again
           </button>
           {!isOnAws && <Replace image={image} />}
-          <button
-            class="button danger"
-            type="button"
-            id="delete"
-            onClick={() => removal.remove([{ key: image.original, id: image.id }])}
-          >
-            Delete
-          </button>
+          {mayDelete.value && (
+            <button class="button danger" type="button" id="delete" onClick={() => removal.remove([{ key: image.original, id: image.id }])}>
+              Delete
+            </button>
+          )}
         </>
       )}
     </p>
   );
 }
+
+// The bucket answers with a download, so that the page stays.
+const downloadFromBucket = (id: string) => api.downloadUrl(id).then((url) => location.assign(url), sayError);
 
 // Stores another file under the same key, if nobody else has done so meanwhile.
 function Replace({ image }: { image: api.Image }) {

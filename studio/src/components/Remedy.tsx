@@ -2,7 +2,7 @@
 
 import * as api from "../api/client";
 import { STATES, fileName, refusal } from "../labels";
-import { mayWrite } from "../state/access";
+import { mayDelete, mayWrite } from "../state/access";
 import type { Item } from "../state/item";
 import * as library from "../state/library";
 import { say, sayError } from "../state/toasts";
@@ -20,9 +20,11 @@ export function Remedy({ item }: { item: Item }) {
         <button class="button small" type="button" aria-label={`Retry ${name}`} onClick={() => retry(item)}>
           Retry
         </button>
-        <button class="button small" type="button" aria-label={`${dismissal(item)} ${name}`} onClick={() => dismiss(item)}>
-          {dismissal(item)}
-        </button>
+        {(item.state !== "refused" || mayDelete.value) && (
+          <button class="button small" type="button" aria-label={`${dismissal(item)} ${name}`} onClick={() => dismiss(item)}>
+            {dismissal(item)}
+          </button>
+        )}
         </p>
       )}
     </div>

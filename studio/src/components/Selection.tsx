@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 
 import { isOnAws } from "../api/aws";
 import { counted } from "../labels";
-import { mayWrite } from "../state/access";
+import { mayDelete, mayWrite } from "../state/access";
 import * as bulk from "../state/bulk";
 import * as library from "../state/library";
 import * as removal from "../state/removal";
@@ -48,7 +48,7 @@ export function Selection() {
             </button>
           </>
         )}
-        {mayWrite.value && (
+        {mayDelete.value && (
           <button class="button small danger" type="button" onClick={removeChosen}>
             Delete
           </button>
@@ -62,7 +62,7 @@ export function Selection() {
 }
 
 function removeChosen(): void {
-  if (!mayWrite.peek()) return;
+  if (!mayDelete.peek()) return;
   removal.remove(selection.selectedItems());
   selection.clear();
 }

@@ -2,6 +2,7 @@
 
 import { computed, signal } from "@preact/signals";
 
+import { canDelete } from "../api/aws";
 import { UNAUTHORIZED } from "../api/client";
 import * as api from "../api/session";
 
@@ -19,6 +20,7 @@ const may = (scope: api.Scope) =>
 
 export const mayRead = may("read");
 export const mayWrite = may("write");
+export const mayDelete = computed(() => canDelete && mayWrite.value);
 export const mayAdmin = may("admin");
 
 // Reads what the user may do; whether that is anything. A server that does not respond is asked again by whoever
