@@ -132,7 +132,7 @@ def _scrolling() -> Row:
             page.locator(".card").first.wait_for()
             _load_all(page)
             session = page.context.new_cdp_session(page)
-            session.send("Performance.enable")
+            session.send("Performance.enable", {"timeDomain": "threadTicks"})
             before = _main_thread(session)
             page.evaluate(
                 """([frames, pixels]) => new Promise((resolve) => {
@@ -168,7 +168,7 @@ def _load_all(page: Page) -> None:
 
 
 def _main_thread(session: CDPSession) -> float:
-    """Seconds that the main thread of the page has worked."""
+    """Seconds of processor time that the main thread of the page has worked."""
     found: dict[str, Any] = session.send("Performance.getMetrics")
     metrics = {metric["name"]: metric["value"] for metric in found["metrics"]}
     return float(metrics["ScriptDuration"] + metrics["LayoutDuration"] + metrics["RecalcStyleDuration"])

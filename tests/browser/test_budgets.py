@@ -1,0 +1,110 @@
+"""What the page may cost: the work of its main thread, in processor time, and what it asks the server for.
+
+Time of the wall would judge the machine. `Performance.getMetrics` with thread ticks counts the processor's
+time on the main thread, which others on the machine hardly change.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import CDPSession, Page, Request, Route, expect
+from serving import Site
+from test_library import card, fake_image, png
+from windows import Open
+
+FIRST_VIEW_SECONDS = 1.0
+FRAME_SECONDS = 0.016
+IMAGES = 2000
+FRAMES = 60
+PIXELS_A_FRAME = 120
+FILES = 60
+MAX_CARDS = 80
+
+
+def measuring(page: Page) -> CDPSession:
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    return session
+
+
+def seconds_of(session: CDPSession, *names: str) -> float:
+    metrics = {item["name"]: item["value"] for item in session.send("Performance.getMetrics")["metrics"]}
+    return float(sum(metrics[name] for name in names))
+
+
+def test_the_first_view_takes_less_than_a_second_of_the_main_thread(open_page: Open, site: Site) -> None:
+    """From the request of the page until its first pictures are shown, of a library of 40 images."""
+    site.put_all({f"{number:02}.png": png(40, 30, (number, 90, 40)) for number in range(40)})
+    page = open_page()
+    page.goto("about:blank")
+    session = measuring(page)
+    before = seconds_of(session, "TaskDuration")
+    page.goto("/")
+    expect(page.locator(".card .picture.loaded").nth(3)).to_be_visible()
+    spent = seconds_of(session, "TaskDuration") - before
+    assert 0 < spent < FIRST_VIEW_SECONDS
+
+
+def test_a_frame_of_scrolling_leaves_time_at_60_a_second(page: Page) -> None:
+    """Scripts, styles and layout of a frame; and no more cards than fit the window, however many there are."""
+
+    def listing(route: Route) -> None:
+        start = int(re.search(r"cursor=(\d+)", route.request.url + "&cursor=0")[1])  # type: ignore[index]
+        images = [fake_image(number) for number in range(start, start + 100)]
+        end = start + 100
+        route.fulfill(json={"images": images, "cursor": str(end) if end < IMAGES else None, "total": IMAGES})
+
+    page.route("**/images?*", listing)
+    page.reload()
+    last = card(page, f"{IMAGES - 1:06}.jpg")
+    while not last.count():
+        page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+        page.wait_for_timeout(30)
+    session = measuring(page)
+    work = ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
+    before = seconds_of(session, *work)
+    page.evaluate(
+        """([frames, pixels]) => new Promise((done) => {
+            scrollTo(0, document.documentElement.scrollHeight / 2);
+            const step = () => {
+                scrollBy(0, pixels);
+                --frames ? requestAnimationFrame(step) : done();
+            };
+            requestAnimationFrame(step);
+        })""",
+        [FRAMES, PIXELS_A_FRAME],
+    )
+    spent = seconds_of(session, *work) - before
+    assert 0 < spent / FRAMES < FRAME_SECONDS
+    assert 0 < page.locator(".card").count() < MAX_CARDS
+
+
+def kind_of(request: Request) -> str:
+    url = urlsplit(request.url)
+    if url.path.startswith(("/uploads/", "/renditions/")):
+        return f"{request.method} /{url.path.split('/')[1]}"
+    return f"{request.method} {url.path}"
+
+
+def test_adding_files_asks_for_little_more_than_the_uploads(page: Page, tmp_path: Path) -> None:
+    """Beside one request for each file: a picture for each card that is seen, and records of many at once."""
+    folder = tmp_path / "dropped"
+    folder.mkdir()
+    for number in range(FILES):
+        (folder / f"{number:02}.png").write_bytes(png(40, 30, (number, 40, 90)))
+    expect(page.locator("#empty")).to_be_visible()
+    asked: Counter[str] = Counter()
+    page.on("request", lambda request: asked.update([kind_of(request)]))
+    page.locator("#folder").set_input_files(folder)
+    expect(page.locator("#toast")).to_contain_text(f"{FILES}\u00a0images are ready", timeout=120_000)
+    expect(page.locator("#state-text")).to_have_text("Up to date")
+    drawn = page.locator(".card").count()
+    assert asked.pop("PUT /uploads") == FILES
+    assert asked.pop("GET /renditions") <= drawn
+    assert asked.pop("GET /images") < FILES / 2
+    assert asked.pop("GET /folders", 0) <= 4
+    assert not asked
