@@ -50,7 +50,7 @@ def test_the_first_view_takes_less_than_a_second_of_the_main_thread(open_page: O
 
 
 def test_a_frame_of_scrolling_leaves_time_at_60_a_second(page: Page) -> None:
-    """Scripts, styles and layout of a frame; and no more cards than fit the window, however many there are."""
+    """Scripts, styles and layout of a frame; no more cards than fit the window, however many there are."""
 
     def listing(route: Route) -> None:
         start = int(re.search(r"cursor=(\d+)", route.request.url + "&cursor=0")[1])  # type: ignore[index]
