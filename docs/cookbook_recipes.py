@@ -80,7 +80,7 @@ class CookbookRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         texts = "".join(f'    "{name}": "{item}",\n' for name, item in renditions.items())
         arguments = [f'Path("{self.original}")', "texts.values()", *self._overlays()]
         return (
-            f"{head}texts = {{\n{texts}}}\n"
+            f"{head}{self._engine()}texts = {{\n{texts}}}\n"
             f"{_call(f'renditions = {self._callee()}.transform_all', arguments)}"
             "for name, rendition in zip(texts, renditions, strict=True):\n"
             "    Path(name).write_bytes(rendition.body)\n"
