@@ -121,3 +121,14 @@ def test_an_original_is_fetched_from_a_bucket_of_another_endpoint(
 def test_options_of_buckets_are_checked(text: str) -> None:
     with pytest.raises(InvalidSettings, match="expected KEY/PREFIX/"):
         from_environment({f"{PREFIX}REMOTE_SOURCES": f"old/={text}"})
+
+
+def test_a_maximum_below_the_minimum_is_named() -> None:
+    sources = {f"{PREFIX}REMOTE_SOURCES": "shop/=https://cdn.example/", f"{PREFIX}REMOTE_MAX_SECONDS": "60"}
+    settings = from_environment(sources)
+    expected = f"expected at least {PREFIX}REMOTE_MIN_SECONDS, 300 for {PREFIX}REMOTE_MAX_SECONDS, got 60"
+    with (
+        pytest.raises(InvalidSettings, match=expected),
+        open_remote_originals(settings, MemoryStore(), lambda _: None, lambda *_: None),
+    ):
+        pass

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from image_processor.aws.retries import Retries
 from image_processor.config.remote_sources import RemoteSources, RemoteUrl, parse_remote_sources
 from image_processor.config.settings import PREFIX, Settings
+from image_processor.domain.errors import InvalidSettings, Problem
 from image_processor.domain.models import Upload
 from image_processor.domain.ports import ObjectStore, RemoteReader
 from image_processor.remote.addresses import PrivateHosts
@@ -31,11 +32,12 @@ def open_remote_originals(
     settings: Settings, uploads: ObjectStore, submit: Callable[[Upload], object], on_fetch: OnFetch
 ) -> Iterator[RemoteOriginals | None]:
     """What fetches originals into ``uploads``; None without remote sources. At the end the requests to web
-    servers are broken off. Raises MissingExtra and InvalidSettings for buckets.
+    servers are broken off. Raises InvalidSettings, and MissingExtra for buckets.
     """
     if not settings.remote_sources:
         yield None
         return
+    _check_seconds(settings)
     sources = parse_remote_sources(settings.remote_sources)
     policy = RemotePolicy(
         settings.remote_min_seconds,
@@ -64,6 +66,14 @@ def open_remote_originals(
     finally:
         dialer.close()
         remote.close()
+
+
+def _check_seconds(settings: Settings) -> None:
+    """Raises InvalidSettings for a maximum below the minimum."""
+    low, high = settings.remote_min_seconds, settings.remote_max_seconds
+    if high < low:
+        expected = f"at least {PREFIX}REMOTE_MIN_SECONDS, {low}"
+        raise InvalidSettings([Problem(PREFIX + "REMOTE_MAX_SECONDS", expected, str(high))])
 
 
 def _bucket_opener(sources: RemoteSources) -> Callable[[RemoteUrl], ObjectStore | None]:
