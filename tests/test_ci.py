@@ -174,7 +174,13 @@ def test_the_minifier_is_installed_and_in_ci_its_lack_is_a_failure(world: World)
     world.stub("chromium", "")
     world.stub("npm", 'echo "npm $*"')
     installed = world.run(CI="true").stdout
-    for folder in ("deployment/edge", "studio", "clients/typescript", "examples/cdk"):
+    for folder in (
+        "deployment/edge",
+        "studio",
+        "clients/typescript",
+        "examples/cdk",
+        "examples/eleventy-site",
+    ):
         assert f"npm ci --prefix {folder}" in installed
     world.stub("npm", "exit 1")
     done = world.run(CI="true")
