@@ -27,7 +27,7 @@ TEST_WORKERS ?= 3
 # Some images of containers set it. Then each of the Pythons that tests start compiles all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 # What `make coverage` leaves out: it runs in other processes.
-ELSEWHERE := tests/aws tests/deployment tests/browser
+ELSEWHERE := tests/aws tests/deployment tests/browser tests/clients
 # The fast tier: no emulated AWS, no browser, no server; with the linters about a minute.
 FAST := tests/domain tests/config tests/ingest tests/delivery tests/test_*.py --deselect tests/delivery/test_altered_urls.py
 
