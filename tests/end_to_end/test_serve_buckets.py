@@ -121,6 +121,28 @@ def test_uploads_through_the_api_and_straight_to_the_bucket_are_served(
     wait_for(lambda: keys(buckets.processed) == [f"a.png/{RENDITION}"], "the deletion")
 
 
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_resumable_upload_goes_to_the_bucket_when_it_is_complete(start: Start, buckets: Buckets) -> None:
+    server, body = start(), photo("red")
+    tus = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream"}
+    metadata = {"Upload-Metadata": "key YS5wbmc=", "Upload-Length": str(len(body)), "If-None-Match": "*"}
+    begin = urllib.request.Request(
+        f"{server.address}/resumable", body[:50], {**tus, **metadata}, method="POST"
+    )
+    with urllib.request.urlopen(begin) as response:
+        assert response.headers["Upload-Offset"] == "50"
+        path = response.headers["Location"]
+    assert keys(buckets.uploads) == []
+    server.kill()
+    server.start()
+    where = f"{server.address}/{path}"
+    rest = urllib.request.Request(where, body[50:], {**tus, "Upload-Offset": "50"}, method="PATCH")
+    with urllib.request.urlopen(rest) as response:
+        assert response.headers["Upload-Offset"] == str(len(body))
+    assert buckets.uploads.get("a.png").body == body
+    wait_for(lambda: is_processed(server, buckets, "a.png"), "the rendition")
+
+
 def test_another_server_continues_with_what_it_finds(start: Start, buckets: Buckets) -> None:
     server = start()
     put(server, "a.png", photo("red"))

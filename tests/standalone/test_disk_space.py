@@ -66,6 +66,17 @@ def test_thresholds(size, min_free, low, full):
     assert status(full - BLOCK) is DiskStatus.FULL
 
 
+def test_room_for_more_bytes_is_what_is_above_the_reserve(disk):
+    disk.free = 600 * MB
+    space_of(disk).check_room_for(100 * MB)
+    with pytest.raises(InsufficientStorage) as caught:
+        space_of(disk).check_room_for(101 * MB)
+    assert str(caught.value) == (
+        "expected room for 101 MB, with uploads that are being received, got 100 MB above what stays free "
+        "(IMAGE_PROCESSOR_MIN_FREE_BYTES)"
+    )
+
+
 def test_the_detail_says_what_was_expected_and_what_came(disk):
     disk.free = 12 * MB
     assert space_of(disk).state().detail == (

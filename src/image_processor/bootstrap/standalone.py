@@ -80,7 +80,7 @@ _log = logging.getLogger(__name__)
 _CLEAN_SECONDS = 600.0
 
 _ONE_SERVER = (
-    ", and a data directory has one. It uses all cores by itself "
+    ": only one can use a data directory. It uses all cores by itself "
     f"({PREFIX}WORKERS, {PREFIX}SERVER_PROCESSES). Several servers share two buckets and a DynamoDB table, "
     'each with a data directory of its own: "Several servers" in docs/production.md'
 )

@@ -101,7 +101,7 @@ class DiskSpace:
         for folder in self._folders:
             if (room := self._room(folder)) is not None and room < count:
                 expected = f"expected room for {_megabytes(count)}, with uploads that are being received"
-                kept = f"in addition to what stays free ({PREFIX}MIN_FREE_BYTES)"
+                kept = f"above what stays free ({PREFIX}MIN_FREE_BYTES)"
                 raise InsufficientStorage(f"{expected}, got {_megabytes(max(room, 0))} {kept}")
 
     def note_failure(self, error: InsufficientStorage) -> None:
