@@ -18,7 +18,13 @@ IMAGES = """[...document.images].map(image => ({
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tutorial]:
-    tutorial = Tutorial(tmp_path_factory.mktemp("clone"), "responsive-images")
+    # Two photos fewer than on the page.
+    fewer = {
+        " grey duotone green;": " grey;",
+        " grey.jpg duotone.jpg green.jpg": " grey.jpg",
+        "5\n<h1>": "3\n<h1>",
+    }
+    tutorial = Tutorial(tmp_path_factory.mktemp("clone"), "responsive-images", replace=fewer)
     tutorial.follow(until="kill %1")
     yield tutorial
     tutorial.follow()
@@ -38,7 +44,7 @@ def test_each_screen_gets_the_width_that_it_needs(
     page.close()
     assert first["source"] == f"{followed.address(8000)}/renditions/cat.jpg/w={expected},fm=avif.avif"
     assert not first["lazy"]
-    assert len(others) == 4
+    assert len(others) == 2
     assert all(image["lazy"] for image in others)
     for image in (first, *others):
         assert image["ratio"] == pytest.approx(1353 / 900, abs=0.01)
@@ -51,13 +57,6 @@ def test_the_page_before_loads_originals_without_room(followed: Tutorial, browse
     page.wait_for_function(SHOWN)
     images = page.evaluate(IMAGES)
     page.close()
-    assert [Path(image["source"]).name for image in images] == [
-        "cat.jpg",
-        "flip.jpg",
-        "grey.jpg",
-        "duotone.jpg",
-        "green.jpg",
-    ]
-    assert not any(
-        image["lazy"] or (image["ratio"] == image["ratio"] and image["ratio"] > 0) for image in images
-    )
+    names = [Path(image["source"]).name for image in images]
+    assert names == ["cat.jpg", "flip.jpg", "grey.jpg"]
+    assert not any(image["lazy"] for image in images)
