@@ -136,20 +136,20 @@ def test_a_server_that_is_not_in_charge_searches_nothing_until_it_is():
 
 
 def test_a_search_ends_when_another_server_takes_over():
-    in_charge, submitted = threading.Event(), queue.Queue()
+    in_charge, submitted, told = threading.Event(), queue.Queue(), queue.Queue()
     in_charge.set()
 
     class Interrupted(Scripted):
         def findings(self, should_stop):
             yield finding("a")
             in_charge.clear()
-            assert should_stop()
+            told.put(should_stop())
             yield finding("too late")
-            self.started.put(1)
 
     loop = ReconcileLoop(Interrupted(), submitted.put, NEVER, is_in_charge=in_charge.is_set)
     loop.start()
     assert submitted.get(timeout=WAIT).key == "a"
+    assert told.get(timeout=WAIT)
     loop.stop()
     assert submitted.empty()
 
