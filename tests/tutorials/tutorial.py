@@ -144,12 +144,16 @@ class Tutorial:
         assert until is None, f"{self.page.name} has no block with {until!r}"
 
     def close(self) -> None:
-        """End the shell and all that it has started."""
-        if self._shell.poll() is None:
-            self._shell.communicate("kill -9 $(jobs -p) 2>/dev/null; exit\n", WAIT_SECONDS)
-        else:
-            with suppress(BrokenPipeError):
-                self._shell.communicate()
+        """End the shell and all that it has started, also after a command that failed."""
+        # Each job has a process group of its own, and all are in the shell's session.
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,sess="], capture_output=True, text=True, check=True)
+        for line in listed.stdout.splitlines():
+            pid, session = map(int, line.split())
+            if session == self._shell.pid:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        with suppress(BrokenPipeError):
+            self._shell.communicate()
 
 
 def _check(expected: str, printed: str) -> None:
