@@ -55,8 +55,9 @@ class Text:
 
 
 def pages() -> list[Path]:
-    """The Markdown pages that people read: at the root, in docs/, and beside the examples and tests."""
-    found = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests").glob("*/README.md")]
+    """The Markdown pages that people read: at the root, in docs/, and of clients, examples and tests."""
+    folders = (readme for name in ("clients", "tests") for readme in (ROOT / name).glob("*/README.md"))
+    found = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *folders]
     examples = (ROOT / "examples").rglob("*.md")
     return sorted([*found, *(page for page in examples if "node_modules" not in page.parts)])
 
