@@ -156,6 +156,7 @@ class Edge:
             ingest.catalog,
             lambda upload: ingest.processor().process(upload),
             lambda *_: pytest.fail("deliver signs no upload"),
+            lambda *_: pytest.fail("deliver signs no download"),
             lambda *_: pytest.fail("nothing comes again"),
         )
 
