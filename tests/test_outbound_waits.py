@@ -125,6 +125,8 @@ LISTENERS = {
     "cli/serve.py",
     "bootstrap/commands.py",
     "bootstrap/server.py",
+    # The machine's name, for the role of the coordinator.
+    "bootstrap/standalone.py",
 }
 """These accept connections or pass them to another process of the server, and open none."""
 SIGNERS = {"aws/signature_v4a.py"}

@@ -159,7 +159,9 @@ def test_every_example_is_in_the_documentation() -> None:
         "systemd": "production",
         "monitoring": "observability",
     }
+    on_aws = {"cdk", "terraform", "github-actions"}
     for folder in sorted(path for path in EXAMPLES.iterdir() if path.is_dir()):
-        page = ROOT / "docs" / f"{one_machine.get(folder.name, 'aws')}.md"
-        assert f"../examples/{folder.name}" in page.read_text(), folder.name
+        page = "aws" if folder.name in on_aws else one_machine.get(folder.name)
+        pages = [ROOT / "docs" / f"{page}.md"] if page else (ROOT / "docs").rglob("*.md")
+        assert any(f"../examples/{folder.name}" in page.read_text() for page in pages), folder.name
         assert Path(folder, "README.md").exists(), folder.name
