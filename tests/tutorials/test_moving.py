@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
 import shutil
 import subprocess
+import sys
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -34,9 +35,13 @@ def test_both_products_run_side_by_side(tutorial: Callable[..., Tutorial]) -> No
     followed.follow()
 
 
-@pytest.fixture(scope="module")
-def comparison() -> Any:
-    return runpy.run_path(str(EXAMPLE / "compare.py"))
+COMPARE = """
+import base64, json, runpy, sys
+compare = runpy.run_path(sys.argv[1])
+given = json.load(sys.stdin)
+answers = (compare["Answer"](status, type_, base64.b64decode(body)) for status, type_, body in given)
+print(json.dumps(compare["compare"](*answers, 25)))
+"""
 
 
 def picture(colour: int, width: int = 40, format_: str = "png", status: int = 200) -> Any:
@@ -55,9 +60,12 @@ def picture(colour: int, width: int = 40, format_: str = "png", status: int = 20
         ((403, "", b""), "status", "200 -> 403"),
     ],
 )
-def test_the_comparison_says_what_differs(comparison: Any, new: Any, verdict: str, figures: str) -> None:
-    answer = comparison["Answer"]
-    found = comparison["compare"](answer(*picture(100)), answer(*new), 25)
+def test_the_comparison_says_what_differs(new: Any, verdict: str, figures: str) -> None:
+    answers = [(status, type_, b64encode(body).decode()) for status, type_, body in (picture(100), new)]
+    # In a process of its own: the engine blocks loaders in those that it has started in.
+    program = [sys.executable, "-c", COMPARE, str(EXAMPLE / "compare.py")]
+    printed = subprocess.run(program, input=json.dumps(answers), capture_output=True, text=True, check=True)
+    found = json.loads(printed.stdout)
     assert found[0] == verdict
     assert found[1].startswith(figures)
 
