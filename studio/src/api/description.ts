@@ -73,7 +73,7 @@ export interface Entry {
   operation: Operation;
 }
 
-const METHODS = ["get", "post", "put", "patch", "delete"];
+const METHODS = ["get", "head", "post", "put", "patch", "delete", "options"];
 
 // The operations by their tag, in the order of the description.
 export function byTag({ paths }: Description): Map<string, Entry[]> {
