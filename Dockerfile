@@ -1,5 +1,5 @@
 # The server of one machine as a container image: `docker build -t image-processor .`
-# docs/containers.md says how it is run. It runs as a user without rights and writes to /data only.
+# docs/production.md says how it is run. It runs as a user without rights and writes to /data only.
 
 # Debian with Python >= 3.11, or an image made from one. Both stages must have the same.
 # checkov:skip=CKV_DOCKER_7:the tag is in the argument

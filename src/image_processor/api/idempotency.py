@@ -25,6 +25,7 @@ from image_processor.domain.errors import ImageProcessorError, Invalid, Unavaila
 from image_processor.standalone.stored_responses import StoredResponse, StoredResponses
 
 from .access_guard import caller_of
+from .middleware import replay_body
 from .openapi import extend
 from .problems import of_error, problem
 
@@ -96,7 +97,7 @@ class IdempotencyMiddleware:
             return
         if stored is None:
             recorder = _Recorder(send)
-            await self._app(scope, _once(body, receive), recorder.send)
+            await self._app(scope, replay_body(body, receive), recorder.send)
             await self._store(name, recorder.response(fingerprint))
             self._running.discard(name)
             await recorder.finish()
@@ -162,19 +163,6 @@ def _fingerprint(scope: Scope, body: bytes) -> str:
     digest = hashlib.sha256(f"{scope['method']} {scope['path']}\n".encode("utf-8", "replace"))
     digest.update(scope["query_string"] + b"\n" + body)
     return digest.hexdigest()
-
-
-def _once(body: bytes, receive: Receive) -> Receive:
-    is_read = False
-
-    async def receive_again() -> Message:
-        nonlocal is_read
-        if is_read:
-            return await receive()
-        is_read = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive_again
 
 
 async def _replay(stored: StoredResponse, send: Send) -> None:

@@ -145,10 +145,10 @@ class BodyTimeoutMiddleware:
         except ClientDisconnect:
             return
         else:
-            await self._app(scope, _replay(body, receive), send)
+            await self._app(scope, replay_body(body, receive), send)
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay_body(body: bytes, receive: Receive) -> Receive:
     """``receive`` for the application: first ``body``, then the messages that follow."""
     replayed = False
 
