@@ -17,9 +17,10 @@ from urllib.parse import quote
 import client_packages
 import pytest
 from client_site import SIGNING_KEY, Site, jpeg, site_of
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from image_processor_client import Client, UrlBuilder
+from support.chromium import chromium
 
 WAIT = 60_000
 """Milliseconds until an expectation fails, enough for a busy machine."""
@@ -62,14 +63,8 @@ def client(site: Site) -> Iterator[Client]:
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        missing = "Chromium is not installed: NO BROWSER TESTED THE CLIENT (apt-get install chromium)"
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         yield browser.new_page()
-        browser.close()
 
 
 def test_a_page_uploads_by_a_form_and_shows_the_progress(

@@ -1,4 +1,4 @@
-"""Chromium, for the tests of the studio and of the documentation's site."""
+"""Chromium, for all tests that open a page."""
 
 from __future__ import annotations
 
