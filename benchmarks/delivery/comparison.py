@@ -21,7 +21,7 @@ from benchmarks.table import Row
 from .fidelity import Fidelity, reference_pixels
 from .overload import send_requests
 from .servers import IPX, THUMBOR
-from .setup import SIDES, Setup, beside_ipx, running_servers
+from .setup import SIDES, Setup, beside_ipx, for_pages, running_servers
 from .targets import IPX_KINDS, KINDS, Target, mixed, widths_of
 from .wrk import Run, drive
 
@@ -138,6 +138,12 @@ def _misses(setup: Setup) -> Iterator[Row]:
     yield from _compare("misses, beside thumbor", misses, bar=3.0)
 
 
+def _pages(setup: Setup) -> Iterator[Row]:
+    pages = for_pages(setup)
+    misses = _alternate({side: partial(_miss, pages, side) for side in SIDES})
+    yield from _compare("misses of pages, 8 of a photograph, beside thumbor", misses, bar=3.0)
+
+
 def _mixed(setup: Setup) -> Iterator[Row]:
     warm = {side: _warm(setup, side) for side in SIDES}
     runs = _alternate({side: partial(_mix, setup, side, warm[side]) for side in SIDES})
@@ -238,6 +244,7 @@ PARTS: Mapping[str, Callable[[Setup], Iterator[Row]]] = MappingProxyType(
         "fidelity": _fidelity,
         "hits": _hits,
         "misses": _misses,
+        "pages": _pages,
         "mixed": _mixed,
         "ipx": _ipx,
         "overload": _overload,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from benchmarks.photographs import make_photograph
 
 from . import servers
 from .servers import Server
-from .targets import IPX_KINDS, KINDS, Target, all_targets
+from .targets import IPX_KINDS, KINDS, Target, all_targets, page_targets
 
 # Sizes of phones and cameras, some with sides that no shrink factor divides. With smaller originals the
 # encoder dominates, and both sides use the same libwebp, so that the ratio is smaller.
@@ -101,10 +101,16 @@ def beside_ipx(setup: Setup) -> Iterator[Setup]:
         )
 
 
+def for_pages(setup: Setup) -> Setup:
+    """The same servers, with targets in the order of pages."""
+    keys = sorted(path.name for path in setup.originals.glob("*.jpg"))
+    return Setup(setup.servers, setup.originals, setup.plain, page_targets(keys))
+
+
 def _copies(folder: Path, originals: Path, name: str) -> Iterator[str]:
     width, height, source = _PHOTOGRAPHS[name]
     photograph = make_photograph(folder / f"{name}.jpg", width, height, source)
     for number in range(_COPIES):
         key = f"{name}-{number}.jpg"
-        os.link(photograph, originals / key)
+        shutil.copy(photograph, originals / key)  # no link: ours knows a file that it has decoded just now
         yield key

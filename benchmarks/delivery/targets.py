@@ -78,6 +78,24 @@ def widths_of(kind: str) -> range:
     return range(320, 481) if kind.endswith("crop") else range(560, 721)
 
 
+_PAGE_WIDTHS = range(481, 557)
+_WIDTHS_OF_PAGE = 4
+
+
+def page_targets(keys: Sequence[str]) -> list[Target]:
+    """As the readers of a page request them: four widths of one photograph, each as JPEG and as WebP, one
+    after the other; none is in `all_targets`. The order of photographs is random, and the same each time."""
+    starts = range(_PAGE_WIDTHS.start, _PAGE_WIDTHS.stop, _WIDTHS_OF_PAGE)
+    pages = list(itertools.product(keys, starts))
+    random.Random(3).shuffle(pages)  # noqa: S311 - as above
+    return [
+        Target(key, kind, start + number)
+        for key, start in pages
+        for number in range(_WIDTHS_OF_PAGE)
+        for kind in ("JPEG", "WebP")
+    ]
+
+
 def mixed(warm: Sequence[Target], cold: Iterable[Target], count: int) -> list[Target]:
     """``count`` targets: nine of ten from ``warm``, by Zipf's law, the others each once from ``cold``."""
     rng = random.Random(2)  # noqa: S311 - as above

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence, Set
+from functools import partial
 from math import ceil
 
 import pyvips
@@ -28,6 +29,7 @@ from .codecs.decode import (
 )
 from .codecs.encode import p3_profile, srgb_profile
 from .codecs.registry import CODECS
+from .decoded_originals import DecodedOriginalKey, DecodedOriginals, KeptOriginal
 from .operations import pixels
 from .operations.decode_plan import DecodePlan, size_before_fine_rotation
 
@@ -59,8 +61,11 @@ class OpenedSource(Struct, frozen=True):
     keeps_colours: bool
 
 
-def open_source(data: bytes, source: DecodePlan, plan: PyramidPlan, icc: IccPolicy) -> OpenedSource:
-    """Open ``data`` for ``plan``, which names at least one size. Raises Refused as the decoder does."""
+def open_source(
+    data: bytes, source: DecodePlan, plan: PyramidPlan, icc: IccPolicy, kept: KeptOriginal | None = None
+) -> OpenedSource:
+    """Open ``data`` for ``plan``, which names at least one size. A still that is shown whole is decoded here
+    and now, and kept, where ``kept`` has room for it. Raises Refused as the decoder does."""
     header = source.header
     base, stages = cascade(_largest_size(source, plan), plan.sizes)
     needed = source.orientation.apply(
@@ -68,15 +73,21 @@ def open_source(data: bytes, source: DecodePlan, plan: PyramidPlan, icc: IccPoli
     )
     frames = source.frames if plan.animated else 1
     requested_shrink = _shrink(source, needed)
-    whole = open_original(
-        data,
-        FORMATS[header.format],
+    open_ = partial(
+        open_original,
+        *(data, FORMATS[header.format]),
         shrink=requested_shrink,
         first=source.first,
         count=frames,
         fail_on=header.fail_on,
         target=_drawn_size(source, needed),
     )
+    # A drawing is drawn anew at each size.
+    if kept is not None and header.frames == 1 and not CODECS[header.format].vector:
+        key = DecodedOriginalKey(kept.version, requested_shrink, source.first, header.fail_on)
+        whole = _kept(kept.originals, key, source, open_)
+    else:
+        whole = open_()
     # Before resizing, which costs as much for an idle band as for a colour.
     image = without_bands(whole, header.idle_bands)
     own_profile = pixels.rgb_profile(image) if icc is IccPolicy.PRESERVE and not source.colour else None
@@ -86,6 +97,26 @@ def open_source(data: bytes, source: DecodePlan, plan: PyramidPlan, icc: IccPoli
     # Not every decoder shrinks, and a vector drawing may be larger than its natural size.
     shrink = requested_shrink if whole.width < header.stored.width else 1
     return OpenedSource(source, image, frames, shrink, base, stages, plan, profile, own_profile is not None)
+
+
+def _kept(
+    originals: DecodedOriginals,
+    key: DecodedOriginalKey,
+    source: DecodePlan,
+    open_: Callable[[], pyvips.Image],
+) -> pyvips.Image:
+    """The original from ``originals``; else opened, and decoded to be kept where it is shown whole: of one
+    that is cropped, fewer lines are decoded."""
+    kept = originals.get(key)
+    if kept is not None:
+        return kept
+    whole = open_()
+    if not source.is_whole or not originals.accepts(whole):
+        return whole
+    with translate_errors(FORMATS[source.header.format], key.fail_on):
+        decoded = whole.copy_memory()
+    originals.put(key, decoded)
+    return decoded
 
 
 def _drawn_size(source: DecodePlan, needed: Size) -> Size | None:

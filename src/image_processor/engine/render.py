@@ -36,6 +36,7 @@ from image_processor.domain.transformation import Fit, Transformation
 
 from .codecs.decode import is_out_of_memory
 from .codecs.probe import ImageHeader, decode_tolerantly, probe
+from .decoded_originals import KeptOriginal
 from .job import FinishedRendition, RenditionJob, plan_job, run_job
 from .operations.decode_plan import WHOLE_IMAGE, DecodePlan, plan_decode, source_selection
 from .operations.overlay import OverlayImages, decode_overlay_images
@@ -54,6 +55,7 @@ def render(  # noqa: PLR0913 - each is a separate decision of the caller
     exif: Collection[ExifField] = (),
     overlay_sources: Mapping[str, bytes] | None = None,
     on_rendition: Callable[[RenderedImage], None] = lambda _: None,
+    kept: KeptOriginal | None = None,
 ) -> Rendered:
     """Make every transformation of ``data``, in the order given; an empty sequence is allowed.
 
@@ -61,7 +63,8 @@ def render(  # noqa: PLR0913 - each is a separate decision of the caller
     which take as long as many a rendition; without it the digest is empty. Without ``transformations`` and
     ``summary`` nothing is decoded. ``exif`` names the EXIF fields to keep. ``overlay_sources`` holds the
     encoded overlay images by key. ``on_rendition`` is called with each rendition as soon as it is made, in
-    the thread that made it; an error raised later does not revoke it.
+    the thread that made it; an error raised later does not revoke it. ``kept`` keeps the decoded original,
+    which may be there already.
 
     Raises Refused as `probe` does, OUTPUT_TOO_LARGE or REGION_OUTSIDE before decoding, TRUNCATED or
     CORRUPT while decoding, and what overlays are refused for; MemoryError where an encoder gets no memory.
@@ -76,7 +79,7 @@ def render(  # noqa: PLR0913 - each is a separate decision of the caller
         emitter = _RenditionEmitter(transformations, jobs, on_rendition)
         with _executor(len(set(jobs)), threads) as executor:
             planned = time.perf_counter() - started
-            decoding = _Decoding(data, jobs, summary_source, limits, icc, images, emitter, executor)
+            decoding = _Decoding(data, jobs, summary_source, limits, icc, images, emitter, executor, kept)
             decoded = decoding.run()
             digest = sha256_hex(data) if summary else ""
             finished = {job: future.result() for job, future in decoded.futures.items()}
@@ -166,6 +169,7 @@ class _Decoding(Struct, frozen=True):
     images: OverlayImages
     emitter: _RenditionEmitter
     executor: Executor
+    kept: KeptOriginal | None
 
     def run(self) -> _Decoded:
         """Decode each source, and submit each job as soon as its level is there."""
@@ -189,7 +193,7 @@ class _Decoding(Struct, frozen=True):
         animated = {size for size, jobs in by_level.items() if any(job.animated for job in jobs)}
         since = time.perf_counter()
         plan = PyramidPlan(sizes, animated)
-        opened = open_source(self.data, replace(source, header=header), plan, self.icc)
+        opened = open_source(self.data, replace(source, header=header), plan, self.icc, self.kept)
         for size, frames in build_pyramid(opened):
             decoded.seconds += time.perf_counter() - since
             decoded.truncated |= header.truncated

@@ -22,6 +22,7 @@ from image_processor.domain.errors import MissingExtra, Refused, UnsafeRuntime
 from image_processor.domain.models import Limits, RenderedImage, SandboxPolicy
 from image_processor.domain.transformation import Transformation, parse
 from image_processor.engine import runtime
+from image_processor.engine.decoded_originals import DecodedOriginals, KeptOriginal
 from image_processor.engine.render import render
 
 from . import messages, sandbox
@@ -63,37 +64,65 @@ def main() -> None:
 
 def _serve(channel: Channel, files: int) -> None:
     """Answer requests. Raises EOFError and BrokenPipeError once the parent is gone."""
+    originals = DecodedOriginals()
     while True:
         try:
             channel.wait(time.monotonic() + _IDLE_SECONDS)
         except TimeoutError:
+            originals.clear()
             return_memory()
-        _serve_request(messages.decode_request(channel.receive()), channel, files)
+        _serve_request(messages.decode_request(channel.receive()), channel, files, originals)
 
 
-def _serve_request(request: messages.Request, channel: Channel, files: int) -> None:
+def _serve_request(
+    request: messages.Request, channel: Channel, files: int, originals: DecodedOriginals
+) -> None:
     # A function of its own, so that the images are gone when the child waits for the next request.
+    if request.summary:
+        originals.clear()  # an upload, which may need all the memory that there is
+    version = None
     if request.file_bytes is None:
         data = channel.receive()
     else:
-        data = _read_original(files, request.file_bytes, channel)
+        data, version = _read_original(files, request.file_bytes, channel)
     overlay_sources = {key: channel.receive() for key in request.overlay_keys}
-    channel.send(messages.encode(_answer(request, data, overlay_sources, channel)))
+    keeps = version is not None and not request.summary
+    kept = KeptOriginal(originals, version) if keeps else None
+    channel.send(messages.encode(_answer(request, data, overlay_sources, channel, kept)))
 
 
-def _read_original(files: int, size: int, channel: Channel) -> bytes:
-    """Read the file whose descriptor comes over the socket ``files``, and tell the parent."""
+def _read_original(files: int, size: int, channel: Channel) -> tuple[bytes, FileVersion | None]:
+    """Read the file whose descriptor comes over the socket ``files``, and tell the parent, which checks that
+    it has not changed meanwhile. Returns its version too, as `_file_version`."""
     descriptor = receive_descriptor(files)
     try:
+        version = _file_version(descriptor)
         # One call, which reads into the bytes that it returns: so they are in memory once.
         data = os.pread(descriptor, size, 0)
     except OSError as error:
         channel.send(messages.encode(messages.Read(0, str(error))))
-        return b""
+        return b"", None
     finally:
         os.close(descriptor)
     channel.send(messages.encode(messages.Read(len(data))))
-    return data
+    return data, version
+
+
+FileVersion = tuple[int, int, int, int, int]
+"""Device, inode, size, and the times of the last change of data and of the inode, in nanoseconds."""
+
+_SETTLED_SECONDS = 2.0
+"""How long ago a file must have changed. Its times are as coarse as the kernel's clock, some milliseconds,
+and some file systems count whole seconds."""
+
+
+def _file_version(descriptor: int) -> FileVersion | None:
+    """What changes with the bytes of a file; None where it has changed just now, and may do so again without
+    another time."""
+    state = os.fstat(descriptor)
+    if abs(time.time() - state.st_ctime) <= _SETTLED_SECONDS:
+        return None
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
 def _apply_limits() -> None:
@@ -119,7 +148,11 @@ def _exit_with_parent(descriptor: int) -> None:
 
 
 def _answer(
-    request: messages.Request, data: bytes, overlay_sources: Mapping[str, bytes], channel: Channel
+    request: messages.Request,
+    data: bytes,
+    overlay_sources: Mapping[str, bytes],
+    channel: Channel,
+    kept: KeptOriginal | None,
 ) -> messages.Reply:
     """The reply to a request, after the renditions have been sent."""
     try:
@@ -136,6 +169,7 @@ def _answer(
             exif=request.exif,
             overlay_sources=overlay_sources,
             on_rendition=_Sender(transformations, channel).send,
+            kept=kept,
         )
     except Refused as refused:
         return messages.Refusal(refused.reason, refused.message)
