@@ -17,7 +17,7 @@ from http_machine import Client, Machine
 from image_processor import __version__
 from image_processor.api.error_status import STATUSES
 from image_processor.api.problems import of_error
-from image_processor.api.schemas import EXPECTED
+from image_processor.api.request_models import EXPECTED
 from image_processor.api.standalone_app import WEB
 from image_processor.domain.errors import (
     FIXES,

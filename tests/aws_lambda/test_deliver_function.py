@@ -8,7 +8,7 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from image_processor.api.schemas import ProblemModel
+from image_processor.api.response_models import ProblemModel
 from image_processor.aws_lambda import deliver_function as reads
 from image_processor.aws_lambda.deliver_function import MAX_BODY, open_deliver
 from image_processor.bootstrap.aws import AwsContext

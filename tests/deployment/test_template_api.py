@@ -13,7 +13,12 @@ from resolve import resolve
 
 from image_processor.api.access import ACCESS, Access
 from image_processor.api.aws_app import ROUTERS
-from image_processor.api.schemas import FocusRequest, OnDemandRequest, PresignedPostRequest, ProcessRequest
+from image_processor.api.request_models import (
+    FocusRequest,
+    OnDemandRequest,
+    PresignedPostRequest,
+    ProcessRequest,
+)
 
 
 def body(**parameters: str) -> Json:

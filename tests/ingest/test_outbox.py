@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 from test_crashes import SCENARIOS, Counter, FaultyPort, Killed, faulty_worker, finishes, points_of, prepare
 
-from image_processor.api.schemas import ImageModel
+from image_processor.api.response_models import ImageModel
 from image_processor.config.recipe import parse_recipe
 from image_processor.domain.errors import Reason, Unavailable
 from image_processor.domain.keys import image_id

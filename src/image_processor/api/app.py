@@ -10,7 +10,7 @@ from image_processor import __version__
 
 from . import problems
 from .dependencies import AppContext, ContextOf
-from .schemas import RecipeModel
+from .response_models import RecipeModel
 from .work import Work
 
 router = APIRouter(tags=["server"])

@@ -26,14 +26,8 @@ from .dependencies import (
 )
 from .middleware import SecurityHeadersMiddleware
 from .problems import errors, shorten, skipped
-from .schemas import (
-    EXPECTED,
-    MEDIA_TYPES,
-    DownloadModel,
-    HealthModel,
-    PresignedPostModel,
-    PresignedPostRequest,
-)
+from .request_models import EXPECTED, MEDIA_TYPES, PresignedPostRequest
+from .response_models import DownloadModel, HealthModel, PresignedPostModel
 from .work import Work
 
 uploads_router = APIRouter(tags=["uploads"])

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from .dependencies import AppContext, ContextOf
 from .images import image_model
 from .problems import errors
-from .schemas import FilterRequest
+from .request_models import FilterRequest
 
 router = APIRouter(tags=["images"])
 

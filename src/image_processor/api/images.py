@@ -32,25 +32,27 @@ from .dependencies import (
     skip_reason,
 )
 from .problems import errors, refused_image, shorten, skipped
-from .schemas import (
-    EquivalentModel,
+from .request_models import (
     FocusRequest,
-    FolderModel,
-    FoldersModel,
     FoldersRequest,
-    ImageModel,
-    ListingModel,
     ListingRequest,
-    MarkupModel,
     MarkupRequest,
-    OnDemandRenditionModel,
     OnDemandRequest,
     ProcessRequest,
+    SimilarRequest,
+    UrlsRequest,
+)
+from .response_models import (
+    EquivalentModel,
+    FolderModel,
+    FoldersModel,
+    ImageModel,
+    ListingModel,
+    MarkupModel,
+    OnDemandRenditionModel,
     SimilarImageModel,
     SimilarImagesModel,
-    SimilarRequest,
     UrlsModel,
-    UrlsRequest,
 )
 from .work import Work, WorkOf
 

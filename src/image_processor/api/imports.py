@@ -12,7 +12,8 @@ from image_processor.standalone.remote_originals import RemoteOriginals
 
 from .dependencies import StandaloneContextOf, require_json, upload_skip_reason
 from .problems import errors, skipped
-from .schemas import ImportRequest, UploadModel
+from .request_models import ImportRequest
+from .response_models import UploadModel
 from .uploads import STORED, Call, entry_of, stored
 
 router = APIRouter(tags=["uploads"])

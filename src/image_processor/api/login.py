@@ -13,8 +13,8 @@ from image_processor.config.tokens import Scope, find_token
 
 from .access_guard import Caller, Gate, caller_of, cookies_of, refuse_token, too_many
 from .dependencies import require_json
+from .models import Model
 from .problems import errors
-from .schemas import Model
 from .sessions import COOKIE, SESSION_SECONDS
 
 router = APIRouter(tags=["session"])

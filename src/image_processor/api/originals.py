@@ -23,7 +23,7 @@ from image_processor.domain.ports import Attributes, Entry, ObjectStore, StoredO
 
 from .dependencies import AppContext, ContextOf, ImageId
 from .problems import errors, of_status
-from .schemas import EXPECTED, MAX_ARCHIVED
+from .request_models import EXPECTED, MAX_ARCHIVED
 from .work import Work, WorkOf
 
 router = APIRouter(tags=["images"])

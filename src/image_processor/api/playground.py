@@ -14,8 +14,9 @@ from image_processor.domain.errors import NotFound
 from image_processor.domain.transformation import PARAMETERS, Control, Parameter, parse
 
 from .dependencies import ImageId, StandaloneContextOf, require_json
+from .models import Model
 from .problems import errors
-from .schemas import Model, OnDemandRequest
+from .request_models import OnDemandRequest
 from .work import QueuedWorkOf
 
 router = APIRouter(tags=["transformations"])

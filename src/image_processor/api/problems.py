@@ -24,7 +24,8 @@ from image_processor.domain.errors import (
 )
 
 from .error_status import MEDIA_TYPE, RETRY_AFTER, code_of, status_of, title_of
-from .schemas import EXPECTED, ImageModel, ProblemItemModel, ProblemModel
+from .request_models import EXPECTED
+from .response_models import ImageModel, ProblemItemModel, ProblemModel
 from .webhooks import with_webhooks
 
 _MAX_LENGTH = 100

@@ -17,8 +17,9 @@ from image_processor.ingest.dry_run import DryRun, dry_run
 from image_processor.standalone.recipe_file import RecipeFile, version_of
 
 from .dependencies import StandaloneContext, StandaloneContextOf, require_json
+from .models import Model
 from .problems import errors
-from .schemas import Model, RecipeModel
+from .response_models import RecipeModel
 
 router = APIRouter(prefix="/recipe", tags=["recipe"])
 

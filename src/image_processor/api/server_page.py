@@ -12,7 +12,7 @@ from image_processor.standalone.activity import Series
 from image_processor.standalone.storage_report import StorageCount
 
 from .dependencies import StandaloneContextOf
-from .schemas import Model
+from .models import Model
 
 router = APIRouter(tags=["server"])
 

@@ -48,7 +48,7 @@ from .http11 import Http11Middleware
 from .idempotency import IdempotencyMiddleware
 from .middleware import BodyTimeoutMiddleware, OriginGuard
 from .origin import HostNames
-from .schemas import CoordinationModel, EventModel, StandaloneHealthModel, WaitingEventsModel
+from .response_models import CoordinationModel, EventModel, StandaloneHealthModel, WaitingEventsModel
 from .tus import TusMiddleware
 from .upload_forms import UploadForms
 from .work import QueuedWork

@@ -44,7 +44,8 @@ from .dependencies import (
 from .forms import FORM, is_form
 from .multipart import FILE_NAME, MAX_FIELD_BYTES, Chunks, FormFile, file_key
 from .problems import errors, skipped
-from .schemas import PresignedPostModel, PresignedPostRequest, UploadModel, UploadStatus
+from .request_models import PresignedPostRequest
+from .response_models import PresignedPostModel, UploadModel, UploadStatus
 from .upload_forms import POLICY
 from .work import QueuedWork, QueuedWorkOf
 

@@ -23,7 +23,7 @@ from image_processor.domain.models import Outcome, Status, Upload, UploadKind
 from image_processor.standalone.remote_originals import OriginalPending
 
 from .dependencies import MAX_WAIT_SECONDS, StandaloneContext
-from .schemas import UploadStatus
+from .response_models import UploadStatus
 
 MAX_LEASE_WAIT_SECONDS = 15.0
 """The longest wait for a lease that another worker holds. API Gateway gives up after 29 seconds, and

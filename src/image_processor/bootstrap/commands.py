@@ -190,7 +190,7 @@ class Commands:
         return build_policy(settings)
 
     def image_json(self, record: Record) -> str:
-        from image_processor.api.schemas import ImageModel
+        from image_processor.api.response_models import ImageModel
 
         return ImageModel.of(record, None).model_dump_json(exclude_none=True)
 
