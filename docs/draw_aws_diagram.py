@@ -77,7 +77,7 @@ FOLDED = {
     # The studio is a page over the API.
     **{
         f"Studio{part}": "Api"
-        for part in ("Bucket", "BucketPolicy", "Access", "Distribution", "HeadersPolicy")
+        for part in ("Bucket", "BucketPolicy", "Access", "Distribution", "HeadersPolicy", "Client")
     },
     **{f"{name}Access": "Distribution" for name in ("Bucket", "Function")},
     **{f"Rendition{part}Policy": "Distribution" for part in ("Cache", "Origin", "Headers")},

@@ -17,16 +17,19 @@ import "./style.css";
 import "./styles/image.css";
 import "./styles/library.css";
 
-location.start();
-access.start();
-pages.start();
-render(<App />, document.getElementById("app")!);
-void access.load().then((isAllowed) => {
-  if (!isAllowed) return;
+async function start(): Promise<void> {
+  await access.completeLogin();
+  location.start();
+  access.start();
+  pages.start();
+  render(<App />, document.getElementById("app")!);
+  if (!(await access.load())) return;
   follow.start();
   folders.start();
   removal.start();
   bulk.start();
   focus.start();
   server.load().catch(sayError);
-});
+}
+
+void start();

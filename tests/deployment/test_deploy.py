@@ -74,6 +74,26 @@ def test_the_studios_page_is_uploaded_and_knows_how_to_ask(cli: StubbedCli, tmp_
     assert all((copy / name).is_file() for name in named)
 
 
+def test_the_studios_page_knows_the_login_pages(cli: StubbedCli, tmp_path: Path) -> None:
+    cli.after(
+        **OUTPUTS, StudioBucketName="images-studio-1", StudioClientId="4abc", StudioUrl="https://s.example"
+    )
+    copy = tmp_path / "page"
+    cli.answers["s3 sync"] = f'cp -r "$3" "{copy}"'
+    cli.link("cp")
+    pool = "arn:aws:cognito-idp:eu-central-1:111122223333:userpool/eu-central-1_Ab"
+    login = ("StudioLoginDomain=login.example.org", "ApiResourceServer=images")
+    api = ("ApiAuthorization=COGNITO", f"ApiUserPoolArn={pool}", "EnableStudio=true")
+    done = cli.run("deploy.sh", "--yes", *api, *login)
+    assert done.returncode == 0, done.stderr
+    assert (
+        '<meta name="image-processor" content="COGNITO" data-delete="false" '
+        'data-login="https://login.example.org" data-client="4abc" '
+        'data-issuer="https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Ab" '
+        'data-resource="images">'
+    ) in (copy / "index.html").read_text(encoding="utf-8")
+
+
 def test_without_a_cdn_it_prints_none(cli: StubbedCli) -> None:
     cli.after(**{name: OUTPUTS[name] for name in ("UploadBucketName", "ProcessedBucketName")})
     done = cli.run("deploy.sh", "--yes", "EnableCdn=false", "EnableApi=false")

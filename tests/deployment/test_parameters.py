@@ -48,6 +48,7 @@ def test_text_that_sam_would_have_to_unquote_is_refused() -> None:
 OTHER_RULES = {
     "StudioNeedsApi",
     "CognitoNeedsPool",
+    "LoginNeedsStudio",
     "RateLimitNeedsRegion",
     "DialectsNeedKeys",
     "BudgetNeedsRecipient",
@@ -84,6 +85,20 @@ def holds(node: Any, values: Mapping[str, str]) -> Any:
         ),
         ({"EnableStudio": "true", "ApiAuthorization": "API_KEY"}, {}),
         ({"ApiAuthorization": "COGNITO", "ApiUserPoolArn": "a"}, {}),
+        ({"StudioLoginDomain": "login.example.org"}, {"LoginNeedsStudio": 1}),
+        (
+            {"StudioLoginDomain": "login.example.org", "EnableStudio": "true", "ApiAuthorization": "API_KEY"},
+            {"LoginNeedsStudio": 1},
+        ),
+        (
+            {
+                "StudioLoginDomain": "login.example.org",
+                "EnableStudio": "true",
+                "ApiAuthorization": "COGNITO",
+                "ApiUserPoolArn": "a",
+            },
+            {},
+        ),
         ({"ThumborSecret": "a"}, {"DialectsNeedKeys": 1}),
         ({"DitSecret": "a", "ImgproxySecret": "b"}, {"DialectsNeedKeys": 1}),
         ({"CloudinarySecret": "a"}, {"DialectsNeedKeys": 1}),

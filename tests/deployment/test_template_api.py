@@ -19,6 +19,7 @@ from image_processor.api.request_models import (
     PresignedPostRequest,
     ProcessRequest,
 )
+from support.studio_policy import studio_policy
 
 
 def body(**parameters: str) -> Json:
@@ -106,6 +107,33 @@ def test_users_come_from_the_given_pool_alone() -> None:
         "providerARNs": [POOL],
     }
     assert "pool" not in body()["components"]["securitySchemes"]
+
+
+LOGIN = {**COGNITO, "EnableStudio": "true", "StudioLoginDomain": "login.example.org"}
+
+
+def test_the_login_pages_lead_to_the_studio_alone() -> None:
+    client = resolve(translated(), **LOGIN, ApiResourceServer="images")["StudioClient"]["Properties"]
+    page = ["https://<StudioDistribution.DomainName>/"]
+    assert client["CallbackURLs"] == client["LogoutURLs"] == page
+    assert client["UserPoolId"] == "eu-central-1_AbCdEfGhI"
+    assert (client["GenerateSecret"], client["AllowedOAuthFlows"]) == (False, ["code"])
+    assert client["AllowedOAuthScopes"] == ["openid", "images/read", "images/write"]
+    assert resolve(translated(), **LOGIN)["StudioClient"]["Properties"]["AllowedOAuthScopes"] == ["openid"]
+    without = resolve(translated(), **{**LOGIN, "StudioLoginDomain": ""})
+    assert "StudioClient" not in without
+
+
+@pytest.mark.parametrize(("domain", "login"), [("", ""), ("login.example.org", "https://login.example.org")])
+def test_the_page_may_talk_to_the_api_the_bucket_and_the_login_pages_only(domain: str, login: str) -> None:
+    resources = resolve(translated(), **{**LOGIN, "StudioLoginDomain": domain})
+    config = resources["StudioHeadersPolicy"]["Properties"]["ResponseHeadersPolicyConfig"]
+    found = config["SecurityHeadersConfig"]["ContentSecurityPolicy"]["ContentSecurityPolicy"]
+    images = found.partition("img-src 'self' blob: data: ")[2].partition(";")[0]
+    uploads = found.partition("connect-src 'self' ")[2].partition(";")[0].split()[0]
+    assert uploads.startswith("https://<UploadBucket>.s3.")
+    assert images.startswith("https://")
+    assert found == studio_policy(uploads, images, login)
 
 
 @pytest.mark.parametrize(

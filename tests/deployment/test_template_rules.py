@@ -30,6 +30,13 @@ POLICY = "658327ea-f89d-4fab-a63d-7e88639e58f6"
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 STUDIO = {"EnableStudio": "true", "ApiAuthorization": "API_KEY"}
 POOL = "arn:aws:cognito-idp:eu-central-1:111122223333:userpool/eu-central-1_AbCdEfGhI"
+LOGIN = {
+    "EnableStudio": "true",
+    "ApiAuthorization": "COGNITO",
+    "ApiUserPoolArn": POOL,
+    "ApiResourceServer": "images",
+    "StudioLoginDomain": "login.example.org",
+}
 TOPIC = "arn:aws:sns:eu-central-1:111122223333:alarms"
 # Each optional part away from its default, one line for each.
 PARTS: tuple[dict[str, str], ...] = (
@@ -43,6 +50,8 @@ PARTS: tuple[dict[str, str], ...] = (
     {"ApiAuthorization": "COGNITO", "ApiUserPoolArn": POOL},
     {"ApiAuthorization": "COGNITO", "ApiUserPoolArn": POOL, "ApiResourceServer": "images"},
     STUDIO,
+    {**LOGIN, "ApiResourceServer": ""},
+    LOGIN,
     {"ApiAccessLogs": "on"},
     {"ApiAccessLogs": "with-account-role"},
     {"AlarmEmail": "me@example.org"},

@@ -8,6 +8,19 @@ const authorization = meta?.content ?? "";
 export const isOnAws = authorization !== "";
 export const canDelete = meta?.dataset.delete !== "false";
 
+// The login pages of the user pool. Their addresses have no slash at their end.
+export interface LoginPages {
+  readonly domain: string;
+  readonly client: string;
+  readonly issuer: string;
+  // The identifier of the resource server with the scopes read and write; empty if there is none.
+  readonly resource: string;
+}
+
+const { login: domain = "", client = "", issuer = "", resource = "" } = meta?.dataset ?? {};
+// Null if the page asks for a key or token itself.
+export const loginPages: LoginPages | null = domain ? { domain, client, issuer, resource } : null;
+
 const HEADER = authorization === "API_KEY" ? "x-api-key" : "authorization";
 const STORED = "image-processor";
 
@@ -18,18 +31,28 @@ export const credential = {
   remove: () => sessionStorage.removeItem(STORED),
 };
 
+// What a token of the user pool says; nothing if it is none: API Gateway will say what is wrong with it.
+function claimsOf(token: string): Record<string, unknown> {
+  if (authorization !== "COGNITO") return {};
+  try {
+    const [, claims = ""] = token.split(".");
+    return JSON.parse(atob(claims.replaceAll("-", "+").replaceAll("_", "/")));
+  } catch {
+    return {};
+  }
+}
+
 // What the token of a user pool allows: an access token has scopes, such as "images/read". Others may do everything
 // that the API offers.
 export function scopeOf(token: string): "read" | "write" {
-  if (authorization !== "COGNITO") return "write";
-  try {
-    const [, claims = ""] = token.split(".");
-    const { scope = "" } = JSON.parse(atob(claims.replaceAll("-", "+").replaceAll("_", "/")));
-    const names: string[] = scope.split(" ");
-    return names.some((name) => name.endsWith("/read")) && !names.some((name) => name.endsWith("/write")) ? "read" : "write";
-  } catch {
-    return "write"; // API Gateway will say what is wrong with it
-  }
+  const names = String(claimsOf(token).scope ?? "").split(" ");
+  return names.some((name) => name.endsWith("/read")) && !names.some((name) => name.endsWith("/write")) ? "read" : "write";
+}
+
+// The name of the user in an access token, or in an ID token.
+export function userOf(token: string): string | null {
+  const { username, "cognito:username": name = username } = claimsOf(token);
+  return typeof name === "string" ? name : null;
 }
 
 export function headers(): Record<string, string> {

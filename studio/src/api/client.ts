@@ -4,6 +4,7 @@ import type { ReadonlySignal } from "@preact/signals";
 
 import { SIZES, type Filter, since } from "../state/filter";
 import * as aws from "./aws";
+import { renew } from "./login";
 import type { components } from "./schema";
 
 type Schemas = components["schemas"];
@@ -58,7 +59,12 @@ export const UNAUTHORIZED = "unauthorized";
 // know: "/renditions/a" of the server is "renditions/a" of the page.
 export const address = (path: string): string => path.replace(/^\/(?!\/)/, new URL("./", document.baseURI).pathname);
 
-const send = (path: string, init: RequestInit) =>
+async function send(path: string, init: RequestInit): Promise<Response> {
+  await renew();
+  return sendNow(path, init);
+}
+
+const sendNow = (path: string, init: RequestInit) =>
   fetch(address(path), { ...init, headers: { ...aws.headers(), ...(init.headers as Record<string, string>) } });
 
 async function answerOf<T>(sending: Promise<Response>): Promise<T> {
@@ -79,7 +85,7 @@ export const health = () => request<Health>("GET", "/health");
 export const image = (id: string) => request<Image>("GET", `/images/${id}`);
 export const remove = (id: string) => request<null>("DELETE", `/images/${id}`);
 // Without a response: the page is closing.
-export const removeAtEnd = (id: string) => void send(`/images/${id}`, { method: "DELETE", keepalive: true });
+export const removeAtEnd = (id: string) => void sendNow(`/images/${id}`, { method: "DELETE", keepalive: true });
 export const reprocess = (id: string) => request<Image>("POST", `/images/${id}/reprocess`);
 export const sample = () => request<Upload>("POST", "/samples");
 

@@ -1,6 +1,7 @@
 // Who uses the page: a token is exchanged for a cookie, which the browser keeps and no script can read.
 
 import * as aws from "./aws";
+import * as login from "./login";
 import { Problem, address, health } from "./client";
 import type { components } from "./schema";
 
@@ -20,6 +21,7 @@ const STRANGER: Session = { required: true, scope: null, name: null, expires_at:
 
 // API Gateway has no sessions: what it says about any request is the answer. The token says what the caller may do.
 async function readOnAws(): Promise<Session> {
+  await login.renew();
   const token = aws.credential.read();
   if (!token) return STRANGER;
   try {
@@ -28,7 +30,7 @@ async function readOnAws(): Promise<Session> {
     if (error instanceof Problem && aws.isRefused(403, error.problem.code)) return STRANGER;
     throw error;
   }
-  return { ...STRANGER, scope: aws.scopeOf(token) };
+  return { ...STRANGER, scope: aws.scopeOf(token), name: aws.userOf(token) };
 }
 
 async function signInOnAws(token: string): Promise<Session> {
@@ -41,4 +43,11 @@ async function signInOnAws(token: string): Promise<Session> {
 
 export const read = () => (aws.isOnAws ? readOnAws() : send<Session>("GET"));
 export const signIn = (token: string) => (aws.isOnAws ? signInOnAws(token) : send<Session>("POST", { token }));
-export const signOut = async () => (aws.isOnAws ? aws.credential.remove() : send<null>("DELETE"));
+
+// Returns where the user goes then; null is this page.
+export async function signOut(): Promise<string | null> {
+  if (aws.loginPages) return login.end();
+  if (aws.isOnAws) aws.credential.remove();
+  else await send<null>("DELETE");
+  return null;
+}

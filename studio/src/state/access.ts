@@ -4,6 +4,7 @@ import { computed, signal } from "@preact/signals";
 
 import { canDelete } from "../api/aws";
 import { UNAUTHORIZED } from "../api/client";
+import * as login from "../api/login";
 import * as api from "../api/session";
 
 const ORDER: readonly api.Scope[] = ["read", "write", "admin"];
@@ -37,9 +38,18 @@ export async function signIn(token: string): Promise<void> {
 }
 
 export async function signOut(): Promise<void> {
-  await api.signOut();
-  location.reload();
+  const next = await api.signOut();
+  if (next) location.assign(next);
+  else location.reload();
 }
+
+// Why the login pages let nobody in.
+export const loginProblem = signal<string | null>(null);
+
+export const signInElsewhere = login.begin;
+
+// Ends a sign-in that has led here from the login pages.
+export const completeLogin = (): Promise<void> => login.complete().catch((error: Error) => void (loginProblem.value = error.message));
 
 export function start(): void {
   addEventListener(UNAUTHORIZED, () => void load());

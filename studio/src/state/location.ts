@@ -15,9 +15,9 @@ const fragmentText = (): string | null => {
   return rest.length ? decodeURIComponent(rest.join("/")) : null;
 };
 
-export const openId = signal(fragmentId());
+export const openId = signal("");
 // The transformation of the playground; null while it is closed.
-export const tried = signal<string | null>(fragmentText());
+export const tried = signal<string | null>(null);
 
 export function tryTransformation(text: string | null): void {
   const rest = text === null ? "" : `/${encodeURIComponent(text)}`;
@@ -60,15 +60,17 @@ export function filterBy(changed: Partial<Filter>): void {
 
 export const openFolder = (folder: string): void => filterBy({ ...ALL, sort: library.filter.peek().sort, folder });
 
+function readFragment(): void {
+  openId.value = fragmentId();
+  tried.value = fragmentText();
+}
+
 export function start(): void {
   library.filter.value = readFilter();
-  addEventListener("hashchange", () => {
-    openId.value = fragmentId();
-    tried.value = fragmentText();
-  });
+  readFragment();
+  addEventListener("hashchange", readFragment);
   addEventListener("popstate", () => {
-    openId.value = fragmentId();
-    tried.value = fragmentText();
+    readFragment();
     const filter = readFilter();
     if (JSON.stringify(filter) !== JSON.stringify(library.filter.peek())) library.filterBy(filter).catch(sayError);
   });

@@ -10,12 +10,13 @@ const named = (): PageName => {
   return location.hash.startsWith("#/") && name in PAGES ? (name as PageName) : "library";
 };
 
-export const shownPage = signal<PageName>(named());
+export const shownPage = signal<PageName>("library");
 
 export const pageAddress = (name: PageName): string => (name === "library" ? "#" : `#/${name}`);
 
 export function start(): void {
   const update = () => (shownPage.value = named());
+  update();
   addEventListener("hashchange", update);
   addEventListener("popstate", update);
 }
