@@ -76,6 +76,15 @@ def test_renditions_keep_their_own_setting(client: Client) -> None:
     assert "access-control-allow-origin" not in response.headers
 
 
+def test_a_repeated_response_is_for_nobody_elses_pages(client: Client) -> None:
+    key = {"idempotency-key": "a", **BEARER}
+    first = client.post("/samples", headers={**PAGE, **key})
+    assert first.headers["access-control-allow-origin"] == SITE
+    again = client.post("/samples", headers=key)
+    assert again.headers["idempotent-replayed"] == "true"
+    assert "access-control-allow-origin" not in again.headers
+
+
 def test_origins_are_read_from_the_settings() -> None:
     read = from_environment({"IMAGE_PROCESSOR_API_ORIGINS": f"{SITE}, http://localhost:3000"})
     assert read.api_origins == (SITE, "http://localhost:3000")

@@ -50,6 +50,26 @@ def test_a_repeated_request_gets_the_first_response_and_does_nothing(
     assert revision(machine) == processed + 1
 
 
+def test_a_repeated_response_has_the_headers_of_its_own_request(
+    machine: Machine, address: tuple[str, int]
+) -> None:
+    """Not the id of the first request, nor what pages of one site may read."""
+    del machine
+    url = f"http://{address[0]}:{address[1]}/samples"
+    with httpx.Client(timeout=30) as live:
+        first = live.post(url, headers={**KEY, "x-request-id": "first"})
+        again = live.post(url, headers={**KEY, "x-request-id": "again"})
+    assert again.headers["idempotent-replayed"] == "true"
+    assert first.headers.get_list("x-request-id") == ["first"]
+    assert again.headers.get_list("x-request-id") == ["again"]
+    ignored = {"date", "x-request-id", "idempotent-replayed"}
+    left, right = (
+        sorted((name, value) for name, value in response.headers.multi_items() if name not in ignored)
+        for response in (first, again)
+    )
+    assert left == right
+
+
 def test_a_key_with_another_request_is_refused(client: Client) -> None:
     client.put("/uploads/a.jpg", content=b"a cat")
     client.post("/images", json={"key": "a.jpg"}, headers=KEY)

@@ -129,7 +129,8 @@ class _Recorder:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._start = message
+            # As the routes made it: what middleware adds is of this request, such as its id.
+            self._start = {**message, "headers": tuple(message.get("headers", ()))}
         else:
             if len(self._body) <= MAX_BODY_BYTES:
                 self._body += message.get("body", b"")
