@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_processor.config.remote_sources import RemoteSources, parse_remote_sources, parse_remote_url
+from image_processor.config.remote_sources import (
+    RemoteSource,
+    RemoteSources,
+    parse_remote_sources,
+    parse_remote_url,
+)
 from image_processor.config.settings import PREFIX, Settings, from_environment
 from image_processor.config.settings_file import read_settings_file
 from image_processor.domain.errors import InvalidSettings, SourceNotAllowed
@@ -33,6 +38,8 @@ def key_of(url: str) -> str | None:
         ("shop/Käse?x#y%.jpg", "https://cdn.example/photos/K%C3%A4se%3Fx%23y%25.jpg"),
         ("old/a.png", "http://[2001:db8::1]:8080/a.png"),
         ("bucket/b c.jpg", "s3://archive/2024/b c.jpg"),
+        ("bucket/b\nc.jpg", "s3://archive/2024/b\nc.jpg"),
+        ("shop/b\nc.jpg", "https://cdn.example/photos/b%0Ac.jpg"),
     ],
 )
 def test_a_key_has_one_url_and_the_url_that_key(key: str, url: str) -> None:
@@ -123,14 +130,16 @@ def test_a_url_with_a_query_is_allowed_and_has_no_key() -> None:
     assert url.text == "https://cdn.example/photos/cat.jpg?v=2"
 
 
-@given(st.text(min_size=1, max_size=40))
-def test_no_key_leaves_its_source(rest: str) -> None:
-    found = SOURCES.source_of("shop/" + rest)
+@given(st.sampled_from(SOURCES.items), st.text(min_size=1, max_size=40))
+def test_no_key_leaves_its_source(source: RemoteSource, rest: str) -> None:
+    """What is a key has a URL that can be read, and is the key of that URL."""
+    key = source.key_prefix + rest
+    found = SOURCES.source_of(key)
     if found is None:
         return
     url = parse_remote_url(found[1])
-    assert url.text.startswith("https://cdn.example/photos/")
-    assert SOURCES.key_of(url) == "shop/" + rest
+    assert url.text.startswith(source.text)
+    assert SOURCES.key_of(url) == key
 
 
 @pytest.mark.parametrize(

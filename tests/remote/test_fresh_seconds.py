@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import inf
 
 import pytest
 
@@ -24,6 +25,8 @@ LATER, EARLIER = "Thu, 01 Jan 2026 12:10:00 GMT", "Thu, 01 Jan 2026 10:00:00 GMT
         ({"cache-control": "max-age=60", "age": "50"}, 10),
         ({"cache-control": "max-age=60", "age": "500"}, 0),
         ({"cache-control": "max-age=60", "age": "-5"}, 60),
+        ({"cache-control": "max-age=60", "age": "9" * 5000}, 0),
+        ({"cache-control": f"max-age={'9' * 5000}", "age": "1"}, inf),
         ({"cache-control": "max-age=60", "expires": EARLIER}, 60),
         ({"cache-control": "max-age=x", "expires": LATER}, 600),
         *(({"cache-control": f"{word}, max-age=60"}, 0) for word in ("no-store", "no-cache", "private")),

@@ -475,6 +475,8 @@ BROKEN: dict[str, tuple[bytes, bytes, str]] = {
     ),
     "broken chunks": (head("Transfer-Encoding: chunked") + b"5\r\nab", b"", "broke off"),
     "no chunk size": (head("Transfer-Encoding: chunked") + b"zz\r\n", b"", "broke off"),
+    "a chunk without end": (head("Transfer-Encoding: chunked") + b"-1\r\n", b"y" * 10_000, "negative"),
+    "a chunk of a negative size": (head("Transfer-Encoding: chunked") + b"-5\r\n12345", b"", "negative"),
     "no HTTP": (b"220 smtp.example ESMTP\r\n", b"", "no HTTP"),
     "nothing": (b"", b"", "cannot fetch from 127.0.0.1"),
     "too many headers": (b"HTTP/1.1 200 OK\r\n", b"x: y\r\n" * 100, "no HTTP"),

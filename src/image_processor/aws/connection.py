@@ -158,7 +158,17 @@ class _TimedResponse(HTTPResponse):
         self, before_read: Callable[[], None], sock: socket, *arguments: Any, **options: Any
     ) -> None:
         super().__init__(sock, *arguments, **options)
-        self.fp = BufferedReader(_TimedReader(self.fp.detach(), before_read))
+        self.fp = _BoundedReader(_TimedReader(self.fp.detach(), before_read))
+
+
+class _BoundedReader(BufferedReader):
+    """Reads no more than it is told to. http.client takes a negative size of a chunk as a number of bytes to
+    read, and -1 of them are all that the server ever sends."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            raise ProtocolError("expected the size of a chunk, got a negative number")
+        return super().read(size)
 
 
 class _TimedReader(RawIOBase):

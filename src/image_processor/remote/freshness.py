@@ -21,7 +21,8 @@ def fresh_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
     if lifetime is None:
         return None
     age = headers.get("age", "")
-    return max(0.0, lifetime - (int(age) if age.isdecimal() else 0))
+    # float: a server may send more digits than int() reads.
+    return max(0.0, lifetime - (float(age) if age.isdecimal() else 0.0))
 
 
 def _lifetime(headers: Mapping[str, str], now: datetime) -> float | None:

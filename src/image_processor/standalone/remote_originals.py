@@ -35,7 +35,7 @@ from image_processor.domain.errors import (
     Unavailable,
 )
 from image_processor.domain.formats import sniff
-from image_processor.domain.hashing import sha256_hex
+from image_processor.domain.hashing import sha256_hex, sha256_of
 from image_processor.domain.keys import original_of
 from image_processor.domain.models import Upload, UploadKind
 from image_processor.domain.ports import (
@@ -300,13 +300,10 @@ class RemoteOriginals:
             raise _SameBytes
 
     def _digest(self, entry: Entry) -> bytes | None:
-        digest = sha256()
         try:
-            for chunk in self._uploads.read(entry.key, 0, entry.size, version=entry.version):
-                digest.update(chunk)
+            return sha256_of(self._uploads.read(entry.key, 0, entry.size, version=entry.version))
         except (NotFound, PreconditionFailed):
             return None
-        return digest.digest()
 
     def _metadata(self, url: str, file: RemoteFile) -> dict[str, str]:
         values = {
