@@ -47,6 +47,21 @@ def record(status: Status, reason: Reason | None = None, *renditions: ImageMetad
     )
 
 
+def test_a_clock_that_is_set_back_loses_no_count_and_breaks_no_series() -> None:
+    clock = Clock()
+    activity = Activity(clock)
+    activity.count("hits")
+    activity.reach("queue", 3)
+    clock.now -= 7200
+    activity.count("hits", 4)
+    for series in (activity.last_hour(), activity.last_day()):
+        assert sum(series.counts["hits"]) == 5
+        assert max(series.counts["queue"]) == 3
+    clock.now += 7200 + 61
+    activity.count("hits", 2)
+    assert list(activity.last_hour().counts["hits"])[-2:] == [5, 2]
+
+
 def test_counts_belong_to_their_period_and_leave_with_it() -> None:
     clock = Clock()
     activity = Activity(clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,32 @@ def test_another_server_takes_over_when_the_lease_has_ended_and_not_before() -> 
         assert a.is_own() is not owns
     a.renew()
     assert a.state() == Coordination("a", "b", is_own=False)
+
+
+def test_a_server_stops_as_soon_as_it_sees_that_another_one_has_the_role() -> None:
+    """The other one's clock is fast: the lease has ended for it, and not yet for the one that had it."""
+    roles = Roles()
+    (a,) = servers(roles, "a")
+    fast = Coordinator(roles, "b", lambda: 0.0, lambda: roles.now() + timedelta(seconds=LEASE_SECONDS))
+    a.renew()
+    fast.renew()
+    assert fast.is_own()
+    a.renew()
+    assert a.state() == Coordination("a", "b", is_own=False)
+
+
+def test_a_lease_that_has_ended_meanwhile_is_nobodys(caplog: pytest.LogCaptureFixture) -> None:
+    """Another server had the role when it was asked for, and none when the table was asked who has it."""
+
+    class Ending(Roles):
+        def hold(self, *_: Any, **__: Any) -> str:
+            return ""
+
+    caplog.set_level("INFO")
+    (a,) = servers(Ending(), "a")
+    a.renew()
+    assert a.state() == Coordination("a", None, is_own=False)
+    assert "searches for lost work" not in caplog.text
 
 
 def test_a_server_that_cannot_renew_stops_when_its_lease_may_have_ended() -> None:

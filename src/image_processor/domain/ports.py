@@ -449,8 +449,8 @@ class RoleLeases(Protocol):
     time. All times are the caller's clock."""
 
     def hold(self, role: str, *, owner: str, now: datetime, duration: timedelta) -> str:
-        """Lease the role until ``now`` + ``duration`` unless another owner has it. Returns who has it then;
-        of several callers exactly one."""
+        """Lease the role until ``now`` + ``duration`` unless another owner has it. Returns who has it then,
+        of several callers exactly one; nothing if its lease has ended meanwhile."""
         ...
 
     def leave(self, role: str, owner: str) -> None:

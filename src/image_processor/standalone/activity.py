@@ -120,7 +120,8 @@ class Activity:
             first = int(self._clock()) // step - length + 1
             counts: dict[str, list[float]] = {}
             for minute in self._minutes:
-                at = minute.number * MINUTE // step - first
+                # A clock that was set back leaves minutes that are still to come.
+                at = min(minute.number * MINUTE // step - first, length - 1)
                 if at < 0:
                     continue
                 for name, value in minute.sums.items():

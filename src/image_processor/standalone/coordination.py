@@ -96,11 +96,11 @@ class Coordinator:
         # The table's time is at least as long: the request has not left yet.
         until = self._clock() + LEASE_SECONDS
         duration = timedelta(seconds=LEASE_SECONDS)
-        holder = self._roles.hold(ROLE, owner=self._server, now=self._now(), duration=duration)
+        holder = self._roles.hold(ROLE, owner=self._server, now=self._now(), duration=duration) or None
         with self._lock:
             before, self._holder = self._holder, holder
-            if holder == self._server:
-                self._until = until
-        if holder != before:
+            # The table's word counts: the clock of another server may have ended our lease early.
+            self._until = until if holder == self._server else 0.0
+        if holder not in {None, before}:
             who = "this server" if holder == self._server else holder
             _log.info("%s searches for lost work (coordinator of the servers over this table)", who)
