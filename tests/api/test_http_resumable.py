@@ -294,6 +294,50 @@ def test_a_server_killed_at_the_end_stores_the_upload_once(
     assert append(client, where, 5, b"").status_code == 204
 
 
+def test_how_a_store_divides_the_bytes_does_not_matter(
+    machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store of S3 yields what the network brings. As above, killed before it was noted."""
+    where = begin(client, 5, **{"if-none-match": "*"})
+    store = machine.ingest.uploads
+    read = store.read
+
+    def read_bytewise(*arguments: Any, **options: Any) -> Any:
+        return (bytes([byte]) for chunk in read(*arguments, **options) for byte in chunk)
+
+    def killed(*_: Any, **__: Any) -> Any:
+        raise Unavailable("killed")
+
+    monkeypatch.setattr(store, "read", read_bytewise)
+    with monkeypatch.context() as patches:
+        patches.setattr(machine.resumable_uploads, "mark_stored", killed)
+        assert append(client, where, 0, b"abcde").status_code == 503
+    assert offset_of(client, where) == 5
+    # Another original of the same length is another one.
+    where = begin(client, 5, "b.jpg", **{"if-none-match": "*"})
+    client.put("/uploads/b.jpg", content=b"other")
+    assert append(client, where, 0, b"abcde").status_code == 412
+
+
+def test_what_is_stored_does_not_slow_down_later_uploads(
+    machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Descriptions of stored uploads are kept for a day, and there may be many thousands."""
+    for _ in range(3):
+        append(client, begin(client, 1), 0, b"a")
+    begin(client, 5)
+    parts, decoded = machine.resumable_uploads, []
+    monkeypatch.setattr(
+        resumable_uploads.ResumableUploads,
+        "_read",
+        lambda self, id_, read=resumable_uploads.ResumableUploads._read: decoded.append(id_)
+        or read(self, id_),
+    )
+    assert parts.usage().uploads == 1
+    parts.create("b.jpg", 1, "", {})
+    assert len(decoded) == 2
+
+
 def test_what_arrives_of_a_broken_request_is_kept(machine: Machine, live: httpx.Client) -> None:
     where = begin(live, 10)
     with _half_sent(live, where, b"abc"):

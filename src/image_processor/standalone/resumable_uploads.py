@@ -214,17 +214,20 @@ class ResumableUploads:
         return Usage(len(sizes), sum(sizes))
 
     def _unfinished(self) -> Iterator[tuple[ResumableUpload, int]]:
-        """The uploads that are not stored, each with the bytes that have arrived."""
-        for id_ in self._ids():
+        """The uploads that are not stored, each with the bytes that have arrived. Those that are stored have
+        no file of bytes, and their descriptions are not read: there may be many."""
+        for id_ in self._ids(_BYTES):
             upload = self._read(id_)
             if upload and upload.version is None:
                 with suppress(NotFound):  # deleted meanwhile
                     yield upload, self.offset(upload)
 
-    def _ids(self) -> set[str]:
+    def _ids(self, suffix: str = "") -> set[str]:
+        """The ids of all files, or of those with this suffix."""
         with _translated():
-            names = {path.stem for path in self._folder.iterdir()} if self._folder.exists() else set()
-        return set(filter(_ID.fullmatch, names))
+            names = os.listdir(self._folder) if self._folder.exists() else []  # noqa: PTH208 - no Path for each
+        stems = (name.partition(".")[0] for name in names if name.endswith(suffix))
+        return set(filter(_ID.fullmatch, stems))
 
     def _note_verified(self, upload: ResumableUpload, verified: int | None) -> ResumableUpload:
         if upload.verified == verified:
