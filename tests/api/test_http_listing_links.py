@@ -8,6 +8,8 @@ import re
 import pytest
 from http_machine import Client, Machine
 
+from image_processor.domain.errors import Invalid, Unavailable
+
 KEYS = [f"photos/{number} & é.jpg" for number in range(5)]
 
 
@@ -64,3 +66,17 @@ def test_an_export_of_fields_has_those(library: Client) -> None:
 def test_an_export_of_nothing_is_empty(client: Client) -> None:
     response = client.get("/images.ndjson")
     assert (response.status_code, response.content) == (200, b"")
+
+
+def test_an_export_that_cannot_begin_is_an_error(
+    machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not a response of the status 200 that breaks off. A table refuses filters that it has no index for."""
+    for error, status in ((Unavailable("no disk"), 503), (Invalid.one("sort", "newest", "size"), 400)):
+
+        def fail(*_: Any, error: Exception = error, **__: Any) -> Any:
+            raise error
+
+        monkeypatch.setattr(machine.ingest.catalog, "list", fail)
+        response = client.get("/images.ndjson")
+        assert (response.status_code, response.headers["content-type"]) == (status, "application/problem+json")

@@ -12,7 +12,7 @@ import pytest
 from http_machine import Client, Machine
 
 from image_processor.api.originals import ArchivedFile, zipped
-from image_processor.domain.errors import NotFound, PreconditionFailed
+from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable
 from image_processor.domain.keys import image_id
 from image_processor.domain.ports import Attributes
 from support.memory_store import MemoryStore
@@ -79,6 +79,34 @@ def test_an_archive_has_originals_under_their_keys(machine: Machine, client: Cli
         "é.jpg": b"three",
     }
     assert {info.compress_type for info in found.infolist()} == {ZIP_STORED}
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("C:/Windows/a.jpg", "C_/Windows/a.jpg"),
+        ("C:\\Windows\\a.jpg", "C__Windows_a.jpg"),
+        ("a.jpg:hidden", "a.jpg_hidden"),
+        ("/etc/a.jpg", "etc/a.jpg"),
+        ("//host/share/a.jpg", "host/share/a.jpg"),
+        ("a/..\\..\\b.jpg", "a/.._.._b.jpg"),
+    ],
+)
+def test_no_name_in_an_archive_leads_out_of_the_folder_on_any_system(
+    machine: Machine, client: Client, key: str, name: str
+) -> None:
+    assert archive(client, [process(machine, client, key, b"a")]).namelist() == [name]
+
+
+def test_an_archive_that_cannot_begin_is_an_error(
+    machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise Unavailable("no disk")
+
+    monkeypatch.setattr(machine.ingest.catalog, "get", fail)
+    response = client.post("/archives", data={"ids": "a"})
+    assert (response.status_code, response.json()["detail"]) == (503, "no disk")
 
 
 def test_names_in_an_archive_are_unique(machine: Machine, client: Client) -> None:

@@ -12,6 +12,7 @@ from .dependencies import AppContext, ContextOf
 from .images import image_model
 from .problems import errors
 from .request_models import FilterRequest
+from .streamed import begun
 
 router = APIRouter(tags=["images"])
 
@@ -32,7 +33,7 @@ def export_images(filters: Annotated[FilterRequest, Query()], context: ContextOf
 
     Images that are stored, changed or deleted meanwhile may be missing or be in it in either state.
     """
-    lines = _lines(filters, context, filters.chosen_fields)
+    lines = begun(_lines(filters, context, filters.chosen_fields))
     return StreamingResponse(lines, media_type=MEDIA_TYPE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -24,6 +25,7 @@ from image_processor.domain.ports import Attributes, Entry, ObjectStore, StoredO
 from .dependencies import AppContext, ContextOf, ImageId
 from .problems import errors, of_status
 from .request_models import EXPECTED, MAX_ARCHIVED
+from .streamed import begun
 from .work import Work, WorkOf
 
 router = APIRouter(tags=["images"])
@@ -117,12 +119,12 @@ async def post_archive(
     Files keep their keys as names and are not compressed again. An image that does not exist any more is
     left out.
     """
-    files = _unique(_files(body, context))
+    parts = await run_in_threadpool(begun, zipped(_unique(_files(body, context))))
     headers = {
         "content-disposition": content_disposition(_ARCHIVE_NAME, attachment=True),
         "cache-control": "no-store",
     }
-    return StreamingResponse(zipped(files), 200, headers, "application/zip")
+    return StreamingResponse(parts, 200, headers, "application/zip")
 
 
 def _original(id_: str, request: Request, context: AppContext, work: Work) -> Response:
@@ -172,7 +174,8 @@ def _files(body: ArchiveRequest, context: AppContext) -> Iterator[ArchivedFile]:
 
 def _safe_name(key: str) -> str:
     """The key as a relative path that leads nowhere else, whatever unpacks it."""
-    parts = [part for part in key.replace("\\", "_").split("/") if part not in {"", ".", ".."}]
+    # `C:` would be a drive, and `a:b` a stream of the file `a`.
+    parts = [part for part in re.sub(r"[\\:]", "_", key).split("/") if part not in {"", ".", ".."}]
     return "/".join(parts) or "image"
 
 
