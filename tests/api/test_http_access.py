@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from image_processor.api.access import ACCESS, RouteAccess
 from image_processor.api.access_guard import client_address
 from image_processor.api.sessions import COOKIE, FAILURE_SECONDS, MAX_FAILURES, Sessions, WrongTokens
-from image_processor.config.tokens import Scope, create_token
+from image_processor.config.tokens import Scope, Token, create_token
 from image_processor.domain.keys import image_id
 from support.ingest import BUCKET
 
@@ -403,6 +403,22 @@ def test_the_stream_of_events_ends_with_its_session(live: httpx.Client) -> None:
         assert live.delete("/session", headers={**page, **cookie}).status_code == 204
         live.put("/uploads/secret", content=b"a", headers=bearer(Scope.WRITE)).raise_for_status()
         assert "secret" not in "".join(lines)
+
+
+@pytest.mark.parametrize("left", [TOKENS[1:], (TOKENS[1], replace(TOKENS[0], scope=Scope.ADMIN))])
+def test_the_stream_of_events_ends_with_its_token(
+    machine: Machine, live: httpx.Client, left: tuple[Token, ...]
+) -> None:
+    """Removed, or of another scope: what the token may do has to be asked again."""
+    known = [TOKENS]
+    state = machine.application.state
+    state.gate = replace(state.gate, tokens=lambda: known[0])
+    with live.stream("GET", "/events", headers=bearer(Scope.READ)) as stream:
+        lines = stream.iter_lines()
+        assert "event: ready" in [next(lines) for _ in range(4)]
+        known[0] = left
+        live.put("/uploads/secret", content=b"a", headers=bearer(Scope.WRITE)).raise_for_status()
+        assert not any("secret" in line for line in lines)
 
 
 def test_strangers_do_not_close_the_event_streams_of_others(machine: Machine, live: httpx.Client) -> None:

@@ -54,6 +54,13 @@ class Gate(Struct, frozen=True):
     def of(cls, tokens: Callable[[], Collection[Token]]) -> Gate:
         return cls(tokens, Sessions(tokens), WrongTokens())
 
+    def still_admits(self, caller: Caller) -> bool:
+        """Whether a caller who was let in would be let in again: the session is open, the token is still one
+        of the server's, and without a token the server still has none."""
+        if caller.session is not None:
+            return self.sessions.is_open(caller.session)
+        return caller.token in self.tokens() if caller.token else not self.tokens()
+
 
 class AccessGuard:
     """Lets requests pass whose caller may do what the route needs, and tells the routes who it is."""

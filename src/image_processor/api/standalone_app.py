@@ -99,9 +99,9 @@ async def get_events(
     The first event is `ready`: no later event is missed. If `missed` is true in a `ready` event, then
     or later, earlier events were lost: query the state of the images instead.
     """
-    progress, session = context.progress, caller_of(request).session
+    progress, caller, gate = context.progress, caller_of(request), request.app.state.gate
     async for item in progress.follow(last_event_id):
-        if session is not None and not request.app.state.gate.sessions.is_open(session):
+        if not gate.still_admits(caller):
             return
         cursor = progress.cursor(item)
         if not isinstance(item, Event):
