@@ -161,6 +161,14 @@ def test_a_run_that_fails_is_not_the_last(start_loop, caplog):
     assert "reconciliation stopped early, the next one continues: no disk" in caplog.text
 
 
+def test_a_mistake_in_the_program_does_not_end_the_searches(start_loop, caplog):
+    reconciler = Scripted([KeyError("size")], [finding("c")])
+    _, submitted = start_loop(reconciler, 0.001)
+    assert submitted.get(timeout=WAIT).key == "c"
+    assert "reconciliation failed, the next one continues" in caplog.text
+    assert "KeyError: 'size'" in caplog.text
+
+
 def test_a_stop_does_not_wait_for_the_pause_or_the_rest_of_the_findings():
     held, go_on = threading.Event(), threading.Event()
     submitted = []

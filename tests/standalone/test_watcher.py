@@ -263,7 +263,10 @@ def test_a_missing_directory_is_waited_for(scene, caplog):
     scene.wait_for_first_report()
 
 
-def test_a_lasting_interruption_is_reported_once_and_tried_again_more_and_more_rarely(tmp_path, caplog):
+@pytest.mark.parametrize("error", [OSError(errno.EIO, os.strerror(errno.EIO)), KeyError("a mistake")])
+def test_a_lasting_interruption_is_reported_once_and_tried_again_more_and_more_rarely(
+    tmp_path, caplog, error
+):
     """No reconciliation either: what a watch would have seen is not known before there is one."""
     scene = Scene(tmp_path)
     pauses = []
@@ -274,7 +277,7 @@ def test_a_lasting_interruption_is_reported_once_and_tried_again_more_and_more_r
             scene.watcher._stop.set()
 
     def fail():
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
+        raise error
 
     scene.watcher._open_tree, scene.watcher._stop.wait = fail, pause
     scene.watcher._run()
@@ -282,6 +285,7 @@ def test_a_lasting_interruption_is_reported_once_and_tried_again_more_and_more_r
     assert not scene.gap.is_set()
     assert scene.watcher.attempted.is_set()
     assert caplog.text.count("were interrupted") == 1
+    assert caplog.text.count("Traceback") == isinstance(error, KeyError)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import standardwebhooks
@@ -189,3 +190,21 @@ def test_an_unreachable_receiver_is_tried_again(catalog: SqliteCatalog) -> None:
     with sending(catalog, "http://127.0.0.1:9"):
         wait_for(lambda: any(item.attempts > 1 for item in catalog.event_queue().list(limit=2)), "attempts")
     assert "ConnectionRefusedError" in str(catalog.event_queue().list(limit=2)[0].error)
+
+
+def test_a_mistake_in_the_program_does_not_end_the_thread(
+    catalog: SqliteCatalog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(webhooks, "_IDLE", 0.01)
+    mistakes = [KeyError("a mistake")]
+
+    def sign(*arguments: Any) -> str:
+        if mistakes:
+            raise mistakes.pop()
+        return signature(*arguments)
+
+    monkeypatch.setattr(webhooks, "signature", sign)
+    add_events(catalog, 1)
+    with scripted(Reply(204)) as script, sending(catalog, script.address):
+        wait_for(lambda: script.seen, "the event")
+    assert "KeyError: 'a mistake'" in caplog.text

@@ -12,8 +12,8 @@ _log = logging.getLogger(__name__)
 
 
 class Periodic:
-    """Calls ``action`` now and every ``seconds``. An error of the core is logged unless the call before ended
-    with the same one, and the next call tries again."""
+    """Calls ``action`` now and every ``seconds``. An error is logged unless the call before ended with the
+    same one, and the next call tries again: no error ends the thread."""
 
     def __init__(self, name: str, seconds: float, action: Callable[[], object]) -> None:
         self._name = name
@@ -32,14 +32,20 @@ class Periodic:
     def _run(self) -> None:
         problem = ""
         while True:
-            try:
-                self._action()
-                problem = ""
-            except ImageProcessorError as error:
-                if str(error) != problem:
-                    _log.warning(
-                        "%s failed, and is tried again in %g s: %s", self._name, self._seconds, error
-                    )
-                problem = str(error)
+            failed = self._failure()
+            if failed is not None and str(failed) != problem:
+                # Of a mistake in the program it says where.
+                trace = None if isinstance(failed, ImageProcessorError) else failed
+                text = "%s failed, and is tried again in %g s: %s"
+                _log.warning(text, self._name, self._seconds, failed, exc_info=trace)
+            problem = "" if failed is None else str(failed)
             if self._stop.wait(self._seconds):
                 return
+
+    def _failure(self) -> Exception | None:
+        """What one call ended with; None if it succeeded."""
+        try:
+            self._action()
+        except Exception as error:  # noqa: BLE001 - logged, and tried again
+            return error
+        return None

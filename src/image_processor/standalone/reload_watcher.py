@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from image_processor.domain.errors import Invalid
+
+from .periodic import Periodic
 
 TICK_SECONDS = 0.5
 """A file that has changed is read once it has not changed for this long: an editor may still write it."""
@@ -58,29 +59,25 @@ class ReloadWatcher:
         self._reloads = reloads
         self._files = files
         self._is_requested = is_requested
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="reload")
+        # At the second look the files may have changed since they were loaded.
+        self._loaded: dict[str, _State] | None = None
+        self._seen: dict[str, _State] | None = None
+        self._thread = Periodic("the reload of the configuration", TICK_SECONDS, self._look)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        self._stop.set()
-        self._thread.join()
+        self._thread.stop()
 
-    def _run(self) -> None:
-        # At the first look the files may have changed since they were loaded.
-        loaded: dict[str, _State] | None = None
-        seen = self._states()
-        while not self._stop.wait(TICK_SECONDS):
-            states = self._states()
-            is_settled = states == seen
-            seen = states
-            if self._is_requested() or (states != loaded and is_settled):
-                loaded = states
-                for reload in self._reloads:
-                    with suppress(Invalid):
-                        reload()
+    def _look(self) -> None:
+        states = self._states()
+        is_settled, self._seen = states == self._seen, states
+        if self._is_requested() or (states != self._loaded and is_settled):
+            self._loaded = states
+            for reload in self._reloads:
+                with suppress(Invalid):
+                    reload()
 
     def _states(self) -> dict[str, _State]:
         return {file: _state(file) for file in self._files()}

@@ -96,11 +96,13 @@ class Watcher:
                 self._follow(interrupted=interrupted)
             except WatchLimit as limit:
                 self._poll_from_now_on(limit)
-            except (OSError, ImageProcessorError) as error:
+            except Exception as error:  # noqa: BLE001 - a bug must not end the watch
                 if time.monotonic() - started > _LONGEST_PAUSE:
                     pause, problem = _FIRST_PAUSE, ""
                 if str(error) != problem:
-                    _log.warning("file notifications of %s were interrupted: %s", self._root, error)
+                    trace = None if isinstance(error, OSError | ImageProcessorError) else error
+                    text = "file notifications of %s were interrupted: %s"
+                    _log.warning(text, self._root, error, exc_info=trace)
                 problem, interrupted = str(error), True
                 self.attempted.set()
                 self._stop.wait(pause)

@@ -112,6 +112,9 @@ class WebhookSender:
             except ImageProcessorError as error:
                 _log.warning("events wait, because the catalog does not answer: %s", error)
                 pause = _IDLE
+            except Exception:  # a bug must not end the thread
+                _log.exception("events wait, because one cannot be sent")
+                pause = _IDLE
             self._wake.wait(pause)
             self._wake.clear()  # before the stop is looked at again, so that it is never missed
 
