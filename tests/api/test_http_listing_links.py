@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 from http_machine import Client, Machine
@@ -71,7 +72,7 @@ def test_an_export_of_nothing_is_empty(client: Client) -> None:
 def test_an_export_that_cannot_begin_is_an_error(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And not a response of the status 200 that breaks off. A table refuses filters that it has no index for."""
+    """And not a response of the status 200 that breaks off, as of a filter that a table has no index for."""
     for error, status in ((Unavailable("no disk"), 503), (Invalid.one("sort", "newest", "size"), 400)):
 
         def fail(*_: Any, error: Exception = error, **__: Any) -> Any:
@@ -79,4 +80,5 @@ def test_an_export_that_cannot_begin_is_an_error(
 
         monkeypatch.setattr(machine.ingest.catalog, "list", fail)
         response = client.get("/images.ndjson")
-        assert (response.status_code, response.headers["content-type"]) == (status, "application/problem+json")
+        told = (response.status_code, response.headers["content-type"])
+        assert told == (status, "application/problem+json")

@@ -330,8 +330,9 @@ def test_what_is_stored_does_not_slow_down_later_uploads(
     monkeypatch.setattr(
         resumable_uploads.ResumableUploads,
         "_read",
-        lambda self, id_, read=resumable_uploads.ResumableUploads._read: decoded.append(id_)
-        or read(self, id_),
+        lambda self, id_, read=resumable_uploads.ResumableUploads._read: (
+            decoded.append(id_) or read(self, id_)
+        ),
     )
     assert parts.usage().uploads == 1
     parts.create("b.jpg", 1, "", {})

@@ -135,7 +135,7 @@ class ReconcileLoop:
                 self._reconcile(reconciler)
             except ImageProcessorError as error:
                 _log.warning("reconciliation stopped early, the next one continues: %s", error)
-            except Exception:  # a bug must not end the searches
+            except Exception:  # noqa: BLE001 - a bug must not end the searches
                 _log.exception("reconciliation failed, the next one continues")
             if not self._is_over(reconciler):
                 self._pause(self._clock() - started)

@@ -112,7 +112,7 @@ class WebhookSender:
             except ImageProcessorError as error:
                 _log.warning("events wait, because the catalog does not answer: %s", error)
                 pause = _IDLE
-            except Exception:  # a bug must not end the thread
+            except Exception:  # noqa: BLE001 - a bug must not end the thread
                 _log.exception("events wait, because one cannot be sent")
                 pause = _IDLE
             self._wake.wait(pause)
