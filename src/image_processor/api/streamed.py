@@ -1,5 +1,5 @@
-"""Bodies that are made while they are sent: what fails before their first part is an error response, and not a
-response of the status 200 that breaks off."""
+"""Bodies that are made while they are sent: what fails before their first part is an error response, and not
+one of the status 200 that breaks off."""
 
 from __future__ import annotations
 
