@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import socket
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -152,6 +154,89 @@ def test_keys_of_two_tokens_are_two_keys(machine: Machine) -> None:
         assert client.post("/samples", headers=KEY).status_code == 401
 
 
+def form(body: bytes = b"a cat", key: str = "a.jpg", boundary: str = "x") -> tuple[bytes, dict[str, str]]:
+    """A form with a file, and the headers with which it is sent."""
+    fields = (('name="key"', key.encode()), ('name="file"; filename="a.jpg"', body))
+    parts = (
+        f"--{boundary}\r\nContent-Disposition: form-data; {name}\r\n\r\n".encode() + value + b"\r\n"
+        for name, value in fields
+    )
+    content = b"".join(parts) + f"--{boundary}--\r\n".encode()
+    return content, {**KEY, "content-type": f"multipart/form-data; boundary={boundary}"}
+
+
+def post_form(client: Client | httpx.Client, content: bytes, headers: dict[str, str]) -> httpx.Response:
+    return client.post("/uploads", content=content, headers=headers)
+
+
+def test_a_form_that_is_sent_again_is_stored_once(machine: Machine, client: Client) -> None:
+    first = post_form(client, *form())
+    machine.ingest.put("a.jpg", b"another cat")  # would be lost if the form was stored again
+    again = post_form(client, *form(boundary="another"))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    assert (again.content, again.headers["etag"]) == (first.content, first.headers["etag"])
+    assert machine.ingest.uploads.bodies() == {"a.jpg": b"another cat"}
+
+
+@pytest.mark.parametrize("other", [{"body": b"a dog"}, {"key": "b.jpg"}])
+def test_a_key_with_another_form_is_refused(machine: Machine, client: Client, other: Any) -> None:
+    post_form(client, *form())
+    response = post_form(client, *form(**other))
+    assert (response.status_code, response.json()["code"]) == (422, "idempotency-key-reused")
+    assert client.post("/samples", headers=KEY).json()["code"] == "idempotency-key-reused"
+    assert machine.ingest.uploads.bodies() == {"a.jpg": b"a cat"}
+
+
+def test_a_form_that_still_arrives_holds_its_key(
+    machine: Machine, address: tuple[str, int], live: httpx.Client, tmp_path: Path
+) -> None:
+    content, headers = form(bytes(200_000))
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    begin = f"POST /uploads HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(content)}\r\n{head}\r\n"
+    with socket.create_connection(address) as slow:
+        slow.sendall(begin.encode() + content[:100_000])
+        wait_for(lambda: list(tmp_path.glob("uploads/.image-processor/tmp/*")), "the beginning of the file")
+        for second in (post_form(live, content, headers), live.post("/samples", headers=KEY)):
+            assert (second.status_code, second.json()["code"]) == (409, "idempotency-key-in-use")
+        slow.sendall(content[100_000:])
+        assert slow.recv(4096).startswith(b"HTTP/1.1 201")
+    assert post_form(live, content, headers).headers["idempotent-replayed"] == "true"
+    assert machine.ingest.uploads.bodies() == {"a.jpg": bytes(200_000)}
+
+
+@pytest.mark.parametrize(
+    "content", [b"--x\r\n", b"no form", form()[0].replace(b"filename", b"title")], ids=["cut", "none", "no file"]
+)
+def test_the_answer_to_a_form_that_is_none_is_not_stored(
+    machine: Machine, client: Client, content: bytes
+) -> None:
+    assert post_form(client, content, form()[1]).status_code == 400
+    response = post_form(client, *form())
+    assert response.status_code == 201
+    assert machine.ingest.uploads.bodies() == {"a.jpg": b"a cat"}
+
+
+def test_asking_for_a_signed_form_is_not_stored(client: Client) -> None:
+    for _ in range(2):
+        response = client.post("/uploads", json={"key": "a.jpg"}, headers=KEY)
+        assert response.status_code == 200
+        assert "idempotent-replayed" not in response.headers
+
+
+def test_a_form_without_end_is_not_compared_for_ever(client: Client, machine: Machine) -> None:
+    content, headers = form()
+    post_form(client, content, headers)
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield content
+        while True:
+            yield bytes(1_000_000)
+
+    assert post_form(client, endless(), headers).status_code == 422  # type: ignore[arg-type]
+
+
 def test_a_long_response_is_passed_on_and_not_stored(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idempotency, "MAX_BODY_BYTES", 10)
     for _ in range(2):
@@ -168,7 +253,7 @@ def test_the_description_has_the_header(client: Client) -> None:
         for operation in operations.values()
         if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ()))
     }
-    assert described == set(idempotency.PATHS)
+    assert described == {*idempotency.PATHS, idempotency.FORM_PATH}
 
 
 @pytest.fixture

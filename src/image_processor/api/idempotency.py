@@ -1,9 +1,11 @@
 """Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): a client that got no response sends its POST
 again, and gets the response to the first one instead of the same work twice.
 
-A key belongs to the caller's token. The response is stored when it is complete; a request that a killed
-server did not finish is run again. Bodies that are streamed have other means: `If-None-Match` and resumable
-uploads.
+A key belongs to the caller's token. The response is stored when it is complete, before its last byte is sent.
+Nothing is stored before: a request that a killed server did not finish is run again, which is safe because
+each of these routes has the same effect when it is run twice.
+
+Small bodies are read before the work begins. Of a form with a file a digest is computed while it is stored.
 """
 
 from __future__ import annotations
@@ -12,12 +14,12 @@ import hashlib
 import logging
 import re
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,9 +27,13 @@ from image_processor.domain.errors import ImageProcessorError, Invalid, Unavaila
 from image_processor.standalone.stored_responses import StoredResponse, StoredResponses
 
 from .access_guard import caller_of
+from .form_digest import FormDigest
+from .forms import is_form
 from .middleware import replay_body
+from .multipart import MAX_FIELD_BYTES, MAX_OUTSIDE_BYTES
 from .openapi import extend
-from .problems import of_error, problem
+from .problems import of_error, of_status, problem
+from .uploads import TOO_SLOW, UploadBody
 
 HEADER = "idempotency-key"
 REPLAYED = "idempotent-replayed"
@@ -43,6 +49,10 @@ PATHS = (
 )
 """The POST routes that start work or create something, and whose bodies are small."""
 
+FORM_PATH = "/uploads"
+"""The POST route that stores the file of a form. Its JSON bodies only have a form signed, which is not stored:
+a form that is asked for again has to be valid for its whole time."""
+
 MAX_BODY_BYTES = 1_000_000
 """A longer response is not stored."""
 
@@ -56,19 +66,18 @@ _log = logging.getLogger(__name__)
 class IdempotencyMiddleware:
     """Around the routes, behind the check of access."""
 
-    def __init__(self, app: ASGIApp, responses: StoredResponses) -> None:
+    def __init__(self, app: ASGIApp, responses: StoredResponses, max_bytes: int) -> None:
         self._app = app
         self._responses = responses
+        self._max_form_bytes = max_bytes + MAX_FIELD_BYTES + MAX_OUTSIDE_BYTES
         self._running: set[str] = set()
         self._patterns = [compile_path(path)[0] for path in PATHS]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         key = Headers(scope=scope).get(HEADER) if scope["type"] == "http" else None
-        is_covered = key is not None and scope["method"] == "POST"
-        if not is_covered or not any(pattern.match(scope["path"]) for pattern in self._patterns):
+        if key is None or not self._covers(scope):
             await self._app(scope, receive, send)
             return
-        assert key is not None
         if not _KEY.fullmatch(key):
             error = Invalid.one(
                 "Idempotency-Key", "1-255 printable ASCII characters, or these in quotes", key
@@ -87,9 +96,17 @@ class IdempotencyMiddleware:
         finally:
             self._running.discard(name)
 
+    def _covers(self, scope: Scope) -> bool:
+        if scope["method"] != "POST":
+            return False
+        return _has_form(scope) or any(pattern.match(scope["path"]) for pattern in self._patterns)
+
     async def _run(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await Request(scope, receive).body()
-        fingerprint = _fingerprint(scope, body)
+        body: _Body = (
+            _FormBody(scope, receive, self._max_form_bytes)
+            if _has_form(scope)
+            else await _SmallBody.read(scope, receive)
+        )
         try:
             stored = await run_in_threadpool(self._responses.find, name)
         except Unavailable as error:
@@ -97,11 +114,24 @@ class IdempotencyMiddleware:
             return
         if stored is None:
             recorder = _Recorder(send)
-            await self._app(scope, replay_body(body, receive), recorder.send)
-            await self._store(name, recorder.response(fingerprint))
+            await self._app(scope, body.receive, recorder.send)
+            await self._store(name, recorder.response(body.fingerprint()))
             self._running.discard(name)
             await recorder.finish()
-        elif stored.fingerprint != fingerprint:
+            return
+        try:
+            await body.drain()
+        except TimeoutError:
+            await of_status(408, TOO_SLOW)(scope, receive, send)
+        except ClientDisconnect:
+            return
+        else:
+            await self._answer(stored, body.fingerprint(), scope, receive, send)
+
+    async def _answer(
+        self, stored: StoredResponse, fingerprint: str | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if stored.fingerprint != fingerprint:
             detail = "expected the request that this Idempotency-Key was first sent with, got another one"
             response = problem(422, "idempotency-key-reused", detail, fix="Use a new key for a new request.")
             await response(scope, receive, send)
@@ -143,11 +173,11 @@ class _Recorder:
         if self._last is not None:
             await self._send(self._last)
 
-    def response(self, fingerprint: str) -> StoredResponse | None:
-        """None for one that is not to be stored."""
+    def response(self, fingerprint: str | None) -> StoredResponse | None:
+        """None for one that is not to be stored, as of a request that was not read to its end."""
         status = self._start.get("status", 500)
         is_final = status < 500 and status not in _NOT_RUN
-        if not (is_final and self._last is not None and len(self._body) <= MAX_BODY_BYTES):
+        if fingerprint is None or not (is_final and self._last is not None and len(self._body) <= MAX_BODY_BYTES):
             return None
         headers = tuple((bytes(name), bytes(value)) for name, value in self._start["headers"])
         return StoredResponse(fingerprint, status, headers, self._body)
@@ -158,6 +188,69 @@ def _name(scope: Scope, key: str) -> str:
     token = caller_of(HTTPConnection(scope)).token
     owner = token.digest if token else ""
     return hashlib.sha256(f"{owner}\n{key.strip(chr(34))}".encode()).hexdigest()
+
+
+class _Body(Protocol):
+    """The body of a request on its way to the application."""
+
+    async def receive(self) -> Message: ...
+
+    async def drain(self) -> None:
+        """Read it to its end without the application. Raises TimeoutError, ClientDisconnect."""
+        ...
+
+    def fingerprint(self) -> str | None:
+        """A digest of the request; None if it was not read to its end."""
+        ...
+
+
+class _SmallBody:
+    """Read before the application is called, because not every route reads its body."""
+
+    def __init__(self, scope: Scope, body: bytes, receive: Receive) -> None:
+        self.receive = replay_body(body, receive)
+        self._fingerprint = _fingerprint(scope, body)
+
+    @classmethod
+    async def read(cls, scope: Scope, receive: Receive) -> _SmallBody:
+        return cls(scope, await Request(scope, receive).body(), receive)
+
+    async def drain(self) -> None:
+        """It is read already."""
+
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+
+class _FormBody:
+    """Read by the application, chunk by chunk; drained no further than ``limit`` bytes, which no request had
+    that was stored."""
+
+    def __init__(self, scope: Scope, receive: Receive, limit: int) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._limit = limit
+        self._digest = FormDigest(Headers(scope=scope)["content-type"])
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._digest.add(message.get("body", b""))
+        return message
+
+    async def drain(self) -> None:
+        body, count = UploadBody(Request(self._scope, self.receive).stream()), 0
+        while (chunk := await body.next()) and count <= self._limit:
+            count += len(chunk)
+
+    def fingerprint(self) -> str | None:
+        digest = self._digest.digest()
+        return None if digest is None else _fingerprint(self._scope, digest)
+
+
+def _has_form(scope: Scope) -> bool:
+    """Whether a POST brings a file in a form."""
+    return scope["path"] == FORM_PATH and is_form(Headers(scope=scope).get("content-type", ""))
 
 
 def _fingerprint(scope: Scope, body: bytes) -> str:
@@ -176,7 +269,7 @@ def describe(app: FastAPI) -> None:
     """Add the header to the description of ``app``, and what follows from it."""
 
     def add(schema: dict[str, Any]) -> None:
-        for path in PATHS:
+        for path in (*PATHS, FORM_PATH):
             operation = schema["paths"][path]["post"]
             operation.setdefault("parameters", []).append(_PARAMETER)
             for status, text in _ERRORS.items():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -15,6 +15,9 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from image_processor.domain.errors import Invalid
 
 from .forms import FORM
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 FILE_NAME = "${filename}"
 """What the field ``key`` of a form writes for the name of its file."""
@@ -56,19 +59,20 @@ class FormFile:
         self._in_file = self._is_complete = False
         self._held = self._outside = 0
         self._error: Invalid | None = None
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._begin_part,
-                "on_header_field": self._add_header_name,
-                "on_header_value": self._add_header_value,
-                "on_header_end": self._end_header,
-                "on_headers_finished": self._end_headers,
-                "on_part_data": self._add_data,
-                "on_part_end": self._end_part,
-                "on_end": self._end,
-            },
-        )
+        callbacks: MultipartCallbacks = {
+            "on_part_begin": self._begin_part,
+            "on_header_field": self._add_header_name,
+            "on_header_value": self._add_header_value,
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._end_headers,
+            "on_part_data": self._add_data,
+            "on_part_end": self._end_part,
+            "on_end": self._end,
+        }
+        try:
+            self._parser = MultipartParser(boundary, callbacks)
+        except FormParserError as error:  # the boundary is too long
+            raise Invalid.one("Content-Type", f"{FORM} as RFC 2046 has it", str(error)) from error
 
     async def open(self) -> None:
         """Read the fields before the file. Raises Invalid for a form without a file, TimeoutError."""

@@ -227,7 +227,11 @@ def standalone_app(context: StandaloneContext) -> FastAPI:
     application.state.gate = gate = Gate.of(lambda: context.settings_in_force.all_tokens)
     access.describe(application, is_required=bool(gate.tokens()))
     idempotency.describe(application)
-    application.add_middleware(IdempotencyMiddleware, responses=context.stored_responses)
+    application.add_middleware(
+        IdempotencyMiddleware,
+        responses=context.stored_responses,
+        max_bytes=context.settings.limits.max_bytes,
+    )
     application.add_middleware(BodyTimeoutMiddleware)
     application.add_middleware(AccessGuard, gate=gate, routes=RouteAccess(application.routes))
     application.add_middleware(OriginGuard, settings=context.settings)

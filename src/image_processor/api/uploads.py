@@ -58,7 +58,7 @@ MIN_RATE = 10_000
 """Bytes per second that an upload must send on average: a fifth of a poor mobile connection. Each
 upload holds one of a few slots, which a client must not keep by sending next to nothing."""
 
-_TOO_SLOW = f"expected {MIN_RATE} bytes a second and no silence of {MAX_LAG_SECONDS:g} seconds, got less"
+TOO_SLOW = f"expected {MIN_RATE} bytes a second and no silence of {MAX_LAG_SECONDS:g} seconds, got less"
 
 router = APIRouter(tags=["uploads"])
 
@@ -241,7 +241,7 @@ async def client_errors() -> AsyncIterator[None]:
     except ClientDisconnect:
         raise HTTPException(400, "expected the whole body, but the client left") from None
     except TimeoutError:
-        raise HTTPException(408, _TOO_SLOW) from None
+        raise HTTPException(408, TOO_SLOW) from None
     except PreconditionFailed as error:  # it held when the request arrived, but no longer
         raise HTTPException(412, str(error)) from None
 
