@@ -201,14 +201,15 @@ def test_a_form_that_still_arrives_holds_its_key(
         for second in (post_form(live, content, headers), live.post("/samples", headers=KEY)):
             assert (second.status_code, second.json()["code"]) == (409, "idempotency-key-in-use")
         slow.sendall(content[100_000:])
-        assert slow.recv(4096).startswith(b"HTTP/1.1 201")
+        answer = slow.recv(4096)
+        while not answer.endswith(b"}"):  # until then the response may not be stored
+            answer += slow.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 201")
     assert post_form(live, content, headers).headers["idempotent-replayed"] == "true"
     assert machine.ingest.uploads.bodies() == {"a.jpg": bytes(200_000)}
 
 
-@pytest.mark.parametrize(
-    "content", [b"--x\r\n", b"no form", form()[0].replace(b"filename", b"title")], ids=["cut", "none", "no file"]
-)
+@pytest.mark.parametrize("content", [b"--x\r\n", b"no form"])
 def test_the_answer_to_a_form_that_is_none_is_not_stored(
     machine: Machine, client: Client, content: bytes
 ) -> None:
@@ -225,12 +226,12 @@ def test_asking_for_a_signed_form_is_not_stored(client: Client) -> None:
         assert "idempotent-replayed" not in response.headers
 
 
-def test_a_form_without_end_is_not_compared_for_ever(client: Client, machine: Machine) -> None:
+def test_a_form_without_end_is_not_compared_for_ever(client: Client) -> None:
     content, headers = form()
     post_form(client, content, headers)
 
     async def endless() -> AsyncIterator[bytes]:
-        yield content
+        yield content[:-20]
         while True:
             yield bytes(1_000_000)
 

@@ -20,6 +20,7 @@ def test_the_projects_tests_pass(site: Site) -> None:
         "PYTHONPATH": str(generate_clients.PYTHON.parent),
         "IMAGES_URL": site.address,
         "IMAGES_TOKEN": site.token,
+        "IMAGES_SOURCE": site.source,
         "IMAGES_SIGNING_KEY": site.signing_key,
     }
     command = [sys.executable, "-W", "error", "manage.py", "test", "--no-input"]

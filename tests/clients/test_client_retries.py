@@ -63,16 +63,22 @@ def _without_pauses() -> Iterator[None]:
 def call(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Calls a method of a client of a scripted server."""
 
-    def blocking(server: Server, method: str, *values: Any, route: Any = "direct", **options: Any) -> Any:
+    def blocking(
+        server: Server, method: str, *values: Any, route: Any = "direct", attempts: int = 5, **options: Any
+    ) -> Any:
         http = httpx.Client(transport=httpx.MockTransport(server))
-        with http, Client("https://api.example/v1/", token="t", http=http, uploads=route) as client:
+        options_of_client: Any = {"token": "t", "http": http, "uploads": route, "attempts": attempts}
+        with http, Client("https://api.example/v1/", **options_of_client) as client:
             return getattr(client, method)(*values, **options)
 
-    def in_a_loop(server: Server, method: str, *values: Any, route: Any = "direct", **options: Any) -> Any:
+    def in_a_loop(
+        server: Server, method: str, *values: Any, route: Any = "direct", attempts: int = 5, **options: Any
+    ) -> Any:
         async def run() -> Any:
             transport = httpx.MockTransport(server.answer_async)
             async with httpx.AsyncClient(transport=transport) as http:
-                client = AsyncClient("https://api.example/v1/", token="t", http=http, uploads=route)
+                options_of_client: Any = {"http": http, "uploads": route, "attempts": attempts}
+                client = AsyncClient("https://api.example/v1/", token="t", **options_of_client)
                 return await getattr(client, method)(*values, **options)
 
         return asyncio.run(run())
@@ -221,3 +227,68 @@ def test_an_address_is_one_of_http() -> None:
         ValueError, match=r"expected the API's address such as http://127.0.0.1:8000, got 'x'"
     ):
         Client("x")
+
+
+def resumable(status: int, offset: int | None = None, **more: str) -> httpx.Response:
+    """A response of the protocol for resumable uploads."""
+    headers = {} if offset is None else {"upload-offset": str(offset)}
+    return httpx.Response(status, headers=headers | {k.replace("_", "-"): v for k, v in more.items()})
+
+
+BEGUN = {"location": "resumable/a"}
+ABOUT = {"upload_length": "5", "upload_metadata": "key Y2F0LmpwZw=="}
+STORED = {"content_location": "/images/i", "etag": '"v"'}
+
+
+def test_a_part_is_sent_again_from_where_the_server_has_it(call: Callable[..., Any]) -> None:
+    script = [
+        resumable(201, **BEGUN),
+        httpx.ConnectError("broken"),
+        resumable(200, 2, **ABOUT),
+        problem(409, "conflict"),
+        resumable(200, 3, **ABOUT),
+        problem(503, "unavailable", retry_after="0"),
+        resumable(423),
+        resumable(200, 4, **ABOUT),
+        resumable(204, 5, **STORED),
+    ]
+    server = Server(script)
+    upload = call(server, "upload_resumable", b"a cat", "cat.jpg", attempts=5)
+    assert (upload.id, upload.version, upload.key, upload.image) == ("i", "v", "cat.jpg", "/images/i")
+    sent = [(one.method, one.headers.get("upload-offset"), one.content) for one in server.requests]
+    assert sent == [
+        ("POST", None, b""),
+        ("PATCH", "0", b"a cat"),
+        ("HEAD", None, b""),
+        ("PATCH", "2", b"cat"),
+        ("HEAD", None, b""),
+        ("PATCH", "3", b"at"),
+        ("HEAD", None, b""),
+        ("HEAD", None, b""),
+        ("PATCH", "4", b"t"),
+    ]
+    assert {one.url.path for one in server.requests[1:]} == {"/v1/resumable/a"}
+    assert {one.headers["authorization"] for one in server.requests} == {"Bearer t"}
+
+
+def test_a_part_that_never_arrives_is_given_up(call: Callable[..., Any]) -> None:
+    script = [resumable(201, **BEGUN)]
+    for _ in range(2):
+        script += [httpx.ConnectError("broken"), resumable(200, 0, **ABOUT)]
+    server = Server([*script, httpx.ConnectError("broken")])
+    with pytest.raises(ConnectionFailed):
+        call(server, "upload_resumable", b"a cat", "cat.jpg", attempts=3)
+    assert server.script == []
+
+
+def test_an_error_of_the_file_is_not_retried(call: Callable[..., Any]) -> None:
+    server = Server([resumable(201, **BEGUN), problem(422, "refused")])
+    with pytest.raises(Refused):
+        call(server, "upload_resumable", b"a cat", "cat.jpg")
+    assert server.script == []
+
+
+def test_a_server_without_resumable_uploads_says_so(call: Callable[..., Any]) -> None:
+    server = Server([problem(404, "not-found")])
+    with pytest.raises(NotFound):
+        call(server, "upload_resumable", b"a cat", "cat.jpg")

@@ -44,13 +44,14 @@ def test_the_types_are_those_of_the_api(package: Path, tmp_path: Path) -> None:
     assert (tmp_path / "schema.ts").read_text("utf-8") == committed, "run `make clients` and commit"
 
 
-@pytest.mark.parametrize("file", ["offline", "retries", "server"])
+@pytest.mark.parametrize("file", ["offline", "retries", "server", "resumable"])
 def test_its_own_tests_pass_in_node(package: Path, site: Site, file: str) -> None:
     done = run(
         ["node", "--test", "--test-reporter=tap", f"test/{file}.test.mjs"],
         package,
         IMAGES_URL=site.address,
         IMAGES_TOKEN=site.token,
+        IMAGES_SOURCE=site.source,
         IMAGES_SIGNING_KEY=site.signing_key,
         IMAGE=base64.b64encode(jpeg()).decode(),
     )

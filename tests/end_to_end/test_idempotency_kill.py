@@ -60,7 +60,7 @@ def kill_in_the_middle(server: Served, body: bytes) -> None:
 
     client = threading.Thread(target=give_up)
     client.start()
-    server.wait_until(lambda: (server.folder / "data" / "uploads" / "a.jpg").exists())
+    server.wait_until((server.folder / "data" / "uploads" / "a.jpg").exists)
     assert client.is_alive(), "the photo was processed too quickly"
     port = urlsplit(server.address).port or 0
     server.kill()

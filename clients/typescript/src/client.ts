@@ -2,6 +2,7 @@
 
 import { NotFound, Refused, WaitTimeout } from "./errors.js";
 import type { Image, Listing, Markup, OnDemandRendition, PresignedPost, Upload } from "./models.js";
+import { CHUNK_BYTES, sendResumable } from "./resumable.js";
 import { pause, send, type Call, type Fetch, type FileBody, type OnProgress, type Reply } from "./send.js";
 import { imageId, quoteKey } from "./urls.js";
 
@@ -38,6 +39,24 @@ export interface UploadOptions extends CallOptions {
   /** For a signed form of a key without an extension; the server looks at the content only. */
   contentType?: string | undefined;
   onProgress?: OnProgress | undefined;
+}
+
+export interface ResumableOptions extends Omit<UploadOptions, "contentType"> {
+  /** What `onBegin` was called with: continues an upload that an earlier page or process could not end. */
+  resume?: string | undefined;
+  /** Called when an upload has begun, also one that the server had lost. Keep the text for `resume`. */
+  onBegin?: ((resume: string) => void) | undefined;
+  /** Bytes of one request; 8 MiB by default. */
+  chunkBytes?: number | undefined;
+}
+
+export interface ImportOptions extends CallOptions {
+  /** Where the file is stored, as an upload that does not follow its source; by default its source's key for the URL. */
+  key?: string | undefined;
+  /** False throws PreconditionFailed if the key holds a file. */
+  overwrite?: boolean | undefined;
+  /** Replaces only this version. */
+  ifVersion?: string | undefined;
 }
 
 export interface WaitOptions extends CallOptions {
@@ -91,12 +110,27 @@ export class Client {
       }
       return this.uploadForm(await this.presign(key, { contentType, signal }), file, { onProgress, signal });
     }
-    const headers: Record<string, string> = {};
-    if (ifVersion !== undefined) headers["if-match"] = `"${ifVersion}"`;
-    else if (!overwrite) headers["if-none-match"] = "*";
+    const headers = conditions(overwrite, ifVersion);
     if (contentType) headers["content-type"] = contentType;
     const body = blobOf(file);
     return read(await this.#send("PUT", `/uploads/${quoteKey(key)}`, { headers, body, onProgress, signal }));
+  }
+
+  /**
+   * Store a large file in parts, by tus: after an interruption, also a restart of the server, only the rest is sent. On one
+   * machine only.
+   */
+  async uploadResumable(file: FileBody, key: string, options: ResumableOptions = {}): Promise<Upload> {
+    const { overwrite = true, ifVersion, chunkBytes = CHUNK_BYTES, ...rest } = options;
+    if (this.#isPresigned) throw new TypeError("expected uploads by this API, as there are no resumable ones on AWS");
+    const upload = { file: blobOf(file), key, headers: conditions(overwrite, ifVersion), chunkBytes, attempts: this.#attempts, ...rest };
+    return sendResumable(upload, (method, path, call, attempts) => this.#send(method, path, call, attempts));
+  }
+
+  /** Have the server fetch a file of one of its remote sources, and store it. On one machine only. */
+  async importUrl(url: string, { key, overwrite = true, ifVersion, signal }: ImportOptions = {}): Promise<Upload> {
+    const headers = conditions(overwrite, ifVersion);
+    return read(await this.#json("/uploads/from-url", { url, ...(key === undefined ? {} : { key }) }, { headers, signal }));
   }
 
   /** A form with which a page uploads one file under `key` without a token; `uploadForm` sends it. */
@@ -210,9 +244,9 @@ export class Client {
     return this.#send("POST", path, { headers: typed, body: JSON.stringify(value), signal });
   }
 
-  #send(method: string, path: string, { headers, ...rest }: Partial<Call>): Promise<Reply> {
+  #send(method: string, path: string, { headers, ...rest }: Partial<Call>, attempts = this.#attempts): Promise<Reply> {
     const call = { method, url: this.#url(path), headers: { ...this.#headers, ...headers }, ...rest };
-    return send(call, this.#fetch, this.#attempts);
+    return send(call, this.#fetch, attempts);
   }
 
   #url(path: string): string {
@@ -222,6 +256,12 @@ export class Client {
 
 function imagePath(id: string): string {
   return `/images/${encodeURIComponent(id)}`;
+}
+
+/** What a key must hold, so that an upload replaces it. */
+function conditions(overwrite: boolean, ifVersion: string | undefined): Record<string, string> {
+  if (ifVersion !== undefined) return { "if-match": `"${ifVersion}"` };
+  return overwrite ? {} : { "if-none-match": "*" };
 }
 
 /** A key by which the server knows the attempts of one call, so that it does the work once. */

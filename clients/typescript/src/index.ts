@@ -2,7 +2,16 @@
 // and HTML without a request.
 
 export { quote, type Transformation, type Value } from "./canonical.js";
-export { Client, type CallOptions, type ClientOptions, type Filters, type UploadOptions, type WaitOptions } from "./client.js";
+export {
+  Client,
+  type CallOptions,
+  type ClientOptions,
+  type Filters,
+  type ImportOptions,
+  type ResumableOptions,
+  type UploadOptions,
+  type WaitOptions,
+} from "./client.js";
 export { ApiError, ConnectionFailed, ImageProcessorError, NotFound, PreconditionFailed, Refused, WaitTimeout } from "./errors.js";
 export {
   img,

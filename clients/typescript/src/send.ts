@@ -63,7 +63,7 @@ export function pause(milliseconds: number, signal?: AbortSignal): Promise<void>
 }
 
 /** Growing, with a random part so that clients do not come back together; or what the server asks for. */
-function pauseOf(error: ImageProcessorError, attempt: number): number {
+export function pauseOf(error: ImageProcessorError, attempt: number): number {
   if (error instanceof ApiError && error.retryAfter !== null) return error.retryAfter * 1000;
   return Math.min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE) * (0.5 + Math.random() / 2);
 }

@@ -117,3 +117,51 @@ test("waiting ends by an abort, a refusal and a version", async () => {
 test("an address is one of HTTP", () => {
   assert.throws(() => new Client({ url: "x" }), /expected the API's address such as http:\/\/127.0.0.1:8000, got "x"/);
 });
+
+test("a part is sent again from where the server has it", async () => {
+  const about = { "upload-length": "5", "upload-metadata": "key Y2F0LmpwZw==" };
+  const at = (status, offset, headers = {}) => new Response(null, { status, headers: { "upload-offset": String(offset), ...headers } });
+  const { client, requests } = scripted(
+    [
+      new Response(null, { status: 201, headers: { location: "resumable/a" } }),
+      new TypeError("fetch failed"),
+      at(200, 2, about),
+      problem(409, "conflict"),
+      at(200, 3, about),
+      problem(503, "unavailable", now),
+      new Response(null, { status: 423 }),
+      at(200, 4, about),
+      at(204, 5, { "content-location": "/images/i", etag: '"v"' }),
+    ],
+    { attempts: 5 },
+  );
+  const upload = await client.uploadResumable(new Blob(["a cat"]), "cat.jpg");
+  assert.deepEqual([upload.id, upload.version, upload.image], ["i", "v", "/images/i"]);
+  assert.deepEqual(
+    requests.map(({ method, headers, text }) => [method, headers.get("upload-offset"), text]),
+    [
+      ["POST", null, ""],
+      ["PATCH", "0", "a cat"],
+      ["HEAD", null, ""],
+      ["PATCH", "2", "cat"],
+      ["HEAD", null, ""],
+      ["PATCH", "3", "at"],
+      ["HEAD", null, ""],
+      ["HEAD", null, ""],
+      ["PATCH", "4", "t"],
+    ],
+  );
+  assert.equal(requests[1].url, "https://api.example/v1/resumable/a");
+  assert.ok(requests.every(({ headers }) => headers.get("authorization") === "Bearer t"));
+});
+
+test("a part that never arrives is given up", async () => {
+  const about = { "upload-length": "5", "upload-metadata": "key Y2F0LmpwZw==", "upload-offset": "0" };
+  const { client, requests } = scripted([
+    new Response(null, { status: 201, headers: { location: "resumable/a" } }),
+    ...[1, 2].flatMap(() => [new TypeError("fetch failed"), new Response(null, { headers: about })]),
+    new TypeError("fetch failed"),
+  ]);
+  await assert.rejects(client.uploadResumable(new Blob(["a cat"]), "cat.jpg"), ConnectionFailed);
+  assert.equal(requests.length, 6);
+});

@@ -14,7 +14,7 @@ import hashlib
 import logging
 import re
 from collections.abc import MutableMapping
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
@@ -50,8 +50,8 @@ PATHS = (
 """The POST routes that start work or create something, and whose bodies are small."""
 
 FORM_PATH = "/uploads"
-"""The POST route that stores the file of a form. Its JSON bodies only have a form signed, which is not stored:
-a form that is asked for again has to be valid for its whole time."""
+"""The POST route that stores the file of a form. Its JSON bodies ask for a signed form, which is not stored:
+one that is asked for again has to be valid for its whole time."""
 
 MAX_BODY_BYTES = 1_000_000
 """A longer response is not stored."""
@@ -102,7 +102,7 @@ class IdempotencyMiddleware:
         return _has_form(scope) or any(pattern.match(scope["path"]) for pattern in self._patterns)
 
     async def _run(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
-        body: _Body = (
+        body = (
             _FormBody(scope, receive, self._max_form_bytes)
             if _has_form(scope)
             else await _SmallBody.read(scope, receive)
@@ -177,7 +177,9 @@ class _Recorder:
         """None for one that is not to be stored, as of a request that was not read to its end."""
         status = self._start.get("status", 500)
         is_final = status < 500 and status not in _NOT_RUN
-        if fingerprint is None or not (is_final and self._last is not None and len(self._body) <= MAX_BODY_BYTES):
+        if fingerprint is None or not (
+            is_final and self._last is not None and len(self._body) <= MAX_BODY_BYTES
+        ):
             return None
         headers = tuple((bytes(name), bytes(value)) for name, value in self._start["headers"])
         return StoredResponse(fingerprint, status, headers, self._body)
@@ -190,22 +192,9 @@ def _name(scope: Scope, key: str) -> str:
     return hashlib.sha256(f"{owner}\n{key.strip(chr(34))}".encode()).hexdigest()
 
 
-class _Body(Protocol):
-    """The body of a request on its way to the application."""
-
-    async def receive(self) -> Message: ...
-
-    async def drain(self) -> None:
-        """Read it to its end without the application. Raises TimeoutError, ClientDisconnect."""
-        ...
-
-    def fingerprint(self) -> str | None:
-        """A digest of the request; None if it was not read to its end."""
-        ...
-
-
 class _SmallBody:
-    """Read before the application is called, because not every route reads its body."""
+    """A body that is read before the application is called, because not every route reads its body.
+    ``receive`` is for the application; the fingerprint is a digest of the request."""
 
     def __init__(self, scope: Scope, body: bytes, receive: Receive) -> None:
         self.receive = replay_body(body, receive)
@@ -223,8 +212,8 @@ class _SmallBody:
 
 
 class _FormBody:
-    """Read by the application, chunk by chunk; drained no further than ``limit`` bytes, which no request had
-    that was stored."""
+    """A body that the application reads chunk by chunk. It is drained no further than ``limit`` bytes, which
+    no stored request had."""
 
     def __init__(self, scope: Scope, receive: Receive, limit: int) -> None:
         self._scope = scope
@@ -239,11 +228,13 @@ class _FormBody:
         return message
 
     async def drain(self) -> None:
+        """Read the body without the application. Raises TimeoutError, ClientDisconnect."""
         body, count = UploadBody(Request(self._scope, self.receive).stream()), 0
         while (chunk := await body.next()) and count <= self._limit:
             count += len(chunk)
 
     def fingerprint(self) -> str | None:
+        """None if the form was not read to its end."""
         digest = self._digest.digest()
         return None if digest is None else _fingerprint(self._scope, digest)
 

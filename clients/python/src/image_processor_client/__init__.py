@@ -28,6 +28,7 @@ from .errors import (
 )
 from .markup import Layout, img, picture, srcset
 from .models import Image, Listing, Markup, OnDemandRendition, PresignedPost, Rendition, Upload
+from .resumable import Progress
 from .urls import SigningKey, UrlBuilder, image_id
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "OnDemandRendition",
     "PreconditionFailed",
     "PresignedPost",
+    "Progress",
     "Refused",
     "Rendition",
     "ServerError",

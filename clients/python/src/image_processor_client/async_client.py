@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, BinaryIO, Self, TypeVar, overload
+from typing import Any, BinaryIO, Self, TypeVar, Unpack, overload
 
 import anyio
 import httpx
 import stamina
+from anyio import to_thread
 
-from . import flows
+from . import flows, resumable
 from .client import ATTEMPTS, TIMEOUT
 from .errors import error_from
-from .flows import Call, Flow, Pause, Reply, UploadRoute
+from .flows import Call, Flow, Pause, Reply, UploadRoute, WriteOptions
 from .models import Image, Listing, Markup, OnDemandRendition, PresignedPost, Upload
+from .resumable import ResumableOptions
 from .source import File, Source
 from .transport import Server, connection_failed, reply_of, should_retry
 from .urls import image_id
@@ -98,6 +100,45 @@ class AsyncClient:
                 content_type=content_type,
             )
         )
+
+    @overload
+    async def upload_resumable(
+        self,
+        file: File,
+        key: str | None = None,
+        *,
+        wait: None = None,
+        **options: Unpack[ResumableOptions],
+    ) -> Upload: ...
+    @overload
+    async def upload_resumable(
+        self, file: File, key: str | None = None, *, wait: float, **options: Unpack[ResumableOptions]
+    ) -> Image: ...
+    async def upload_resumable(
+        self,
+        file: File,
+        key: str | None = None,
+        *,
+        wait: float | None = None,
+        **options: Unpack[ResumableOptions],
+    ) -> Upload | Image:
+        """As `Client.upload_resumable`."""
+        flow = resumable.upload(Source(file), key, self._route, wait, self._attempts, **options)
+        return await self._run(flow)
+
+    @overload
+    async def import_url(
+        self, url: str, key: str | None = None, *, wait: None = None, **options: Unpack[WriteOptions]
+    ) -> Upload: ...
+    @overload
+    async def import_url(
+        self, url: str, key: str | None = None, *, wait: float, **options: Unpack[WriteOptions]
+    ) -> Image: ...
+    async def import_url(
+        self, url: str, key: str | None = None, *, wait: float | None = None, **options: Unpack[WriteOptions]
+    ) -> Upload | Image:
+        """As `Client.import_url`."""
+        return await self._run(flows.import_url(url, key, wait, **options))
 
     async def presign(self, key: str, *, content_type: str | None = None) -> PresignedPost:
         """As `Client.presign`."""
@@ -208,7 +249,8 @@ class AsyncClient:
             return result
 
     async def _call(self, call: Call) -> Reply:
-        async for attempt in stamina.retry_context(on=should_retry, attempts=self._attempts, timeout=None):
+        attempts = self._attempts if call.is_retried else 1
+        async for attempt in stamina.retry_context(on=should_retry, attempts=attempts, timeout=None):
             with attempt:
                 return await self._send(call, attempt.num)
         raise AssertionError("expected an attempt, got none")
@@ -218,6 +260,11 @@ class AsyncClient:
         try:
             if call.source is None:
                 return reply_of(call, await self._http.request(call.method, url, **options), attempt)
+            if call.part is not None:
+                part = await to_thread.run_sync(call.source.part, *call.part)
+                return reply_of(
+                    call, await self._http.request(call.method, url, content=part, **options), attempt
+                )
             if call.form is None:
                 options["headers"]["content-length"] = str(call.source.size)
                 chunks = call.source.chunks_async()

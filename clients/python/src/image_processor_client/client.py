@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, BinaryIO, Self, TypeVar, overload
+from typing import Any, BinaryIO, Self, TypeVar, Unpack, overload
 
 import httpx
 import stamina
 
-from . import flows
+from . import flows, resumable
 from .errors import error_from
-from .flows import Call, Flow, Pause, Reply, UploadRoute
+from .flows import Call, Flow, Pause, Reply, UploadRoute, WriteOptions
 from .models import Image, Listing, Markup, OnDemandRendition, PresignedPost, Upload
+from .resumable import ResumableOptions
 from .source import File, Source
 from .transport import Server, connection_failed, reply_of, should_retry
 from .urls import image_id
@@ -120,6 +121,57 @@ class Client:
                 content_type=content_type,
             )
         )
+
+    @overload
+    def upload_resumable(
+        self,
+        file: File,
+        key: str | None = None,
+        *,
+        wait: None = None,
+        **options: Unpack[ResumableOptions],
+    ) -> Upload: ...
+    @overload
+    def upload_resumable(
+        self, file: File, key: str | None = None, *, wait: float, **options: Unpack[ResumableOptions]
+    ) -> Image: ...
+    def upload_resumable(
+        self,
+        file: File,
+        key: str | None = None,
+        *,
+        wait: float | None = None,
+        **options: Unpack[ResumableOptions],
+    ) -> Upload | Image:
+        """Store a large file in parts, by tus: after an interruption, also a restart of the server, only the
+        rest is sent. On one machine only.
+
+        ``options``: `overwrite` and `if_version` as of `upload`. `on_progress` is called after each part with
+        a `Progress`; its ``resume``, passed as `resume` with the same file and key, continues an upload that
+        this program could not end. An upload that the server does not know any more begins again.
+        `chunk_bytes`: of one request.
+        """
+        flow = resumable.upload(Source(file), key, self._route, wait, self._attempts, **options)
+        return self._run(flow)
+
+    @overload
+    def import_url(
+        self, url: str, key: str | None = None, *, wait: None = None, **options: Unpack[WriteOptions]
+    ) -> Upload: ...
+    @overload
+    def import_url(
+        self, url: str, key: str | None = None, *, wait: float, **options: Unpack[WriteOptions]
+    ) -> Image: ...
+    def import_url(
+        self, url: str, key: str | None = None, *, wait: float | None = None, **options: Unpack[WriteOptions]
+    ) -> Upload | Image:
+        """Have the server fetch a file of one of its remote sources, and store it. On one machine only.
+
+        ``key``: where it is stored, as an upload that does not follow its source; by default the key that the
+        source has for the URL. ``options``: `overwrite` and `if_version` as of `upload`. Raises Forbidden for
+        a URL of no source, Unavailable if the source fails.
+        """
+        return self._run(flows.import_url(url, key, wait, **options))
 
     def presign(self, key: str, *, content_type: str | None = None) -> PresignedPost:
         """A form with which a browser uploads one file under ``key`` without a token."""
@@ -240,7 +292,8 @@ class Client:
             return result
 
     def _call(self, call: Call) -> Reply:
-        for attempt in stamina.retry_context(on=should_retry, attempts=self._attempts, timeout=None):
+        attempts = self._attempts if call.is_retried else 1
+        for attempt in stamina.retry_context(on=should_retry, attempts=attempts, timeout=None):
             with attempt:
                 return self._send(call, attempt.num)
         raise AssertionError("expected an attempt, got none")
@@ -250,6 +303,11 @@ class Client:
         try:
             if call.source is None:
                 return reply_of(call, self._http.request(call.method, url, **options), attempt)
+            if call.part is not None:
+                content = call.source.part(*call.part)
+                return reply_of(
+                    call, self._http.request(call.method, url, content=content, **options), attempt
+                )
             if call.form is None:
                 options["headers"]["content-length"] = str(call.source.size)
                 response = self._http.request(call.method, url, content=call.source.chunks(), **options)

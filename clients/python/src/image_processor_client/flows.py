@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Mapping
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -33,7 +33,8 @@ MAX_SERVER_WAIT = 60
 
 class Call(Struct, frozen=True, kw_only=True):
     """A request. ``path`` is below the server's address, or the address of a signed form. The body is
-    ``json``, or ``source``; as a form with ``form`` as its fields before the file."""
+    ``json``, or ``source``, of which ``part`` is the first byte and the most bytes; as a form with ``form``
+    as its fields before the file. Without ``is_retried`` it is sent once: the flow retries."""
 
     method: str
     path: str
@@ -42,6 +43,8 @@ class Call(Struct, frozen=True, kw_only=True):
     json: Any = None
     source: Source | None = None
     form: Mapping[str, str] | None = None
+    part: tuple[int, int] | None = None
+    is_retried: bool = True
 
 
 class Reply(Struct, frozen=True):
@@ -65,7 +68,7 @@ class Pause(Struct, frozen=True):
 Flow: TypeAlias = Generator[Call | Pause, Reply | None, T]
 
 
-def _send(call: Call) -> Flow[Reply]:
+def send(call: Call) -> Flow[Reply]:
     reply = yield call
     if reply is None:
         raise TypeError("expected a reply to a call, got none")
@@ -92,17 +95,17 @@ def upload(
         stored = yield from _upload_form(source, key, content_type)
         return stored if wait is None else (yield from process(key, wait=wait, until_done=True))
     started = time.monotonic()
-    headers = {**_condition(overwrite=overwrite, if_version=if_version), **_prefer(wait)}
+    headers = {**condition(overwrite=overwrite, if_version=if_version), **_prefer(wait)}
     if content_type:
         headers["content-type"] = content_type
     call = Call(method="PUT", path=f"/uploads/{quote_key(key)}", headers=headers, source=source)
-    stored = (yield from _send(call)).read(Upload)
+    stored = (yield from send(call)).read(Upload)
     if wait is None:
         return stored
     return (yield from wait_for(stored, timeout=wait, started=started))
 
 
-def _condition(*, overwrite: bool, if_version: str | None) -> dict[str, str]:
+def condition(*, overwrite: bool, if_version: str | None) -> dict[str, str]:
     if if_version is not None:
         return {"if-match": f'"{if_version}"'}
     return {} if overwrite else {"if-none-match": "*"}
@@ -110,7 +113,7 @@ def _condition(*, overwrite: bool, if_version: str | None) -> dict[str, str]:
 
 def _upload_form(source: Source, key: str, content_type: str | None) -> Flow[Upload]:
     form = yield from presign(key, content_type)
-    reply = yield from _send(Call(method="POST", path=form.url, form=form.fields, source=source))
+    reply = yield from send(Call(method="POST", path=form.url, form=form.fields, source=source))
     if reply.headers.get("content-type", "").startswith("application/json"):  # one machine
         return reply.read(Upload)
     version = reply.headers.get("etag", "").strip('"')
@@ -119,7 +122,29 @@ def _upload_form(source: Source, key: str, content_type: str | None) -> Flow[Upl
 
 def presign(key: str, content_type: str | None) -> Flow[PresignedPost]:
     wanted = {"key": key, **({"content_type": content_type} if content_type else {})}
-    return (yield from _send(Call(method="POST", path="/uploads", json=wanted))).read(PresignedPost)
+    return (yield from send(Call(method="POST", path="/uploads", json=wanted))).read(PresignedPost)
+
+
+class WriteOptions(TypedDict, total=False):
+    """What a key must hold, so that it is written: with `overwrite=False` nothing, with `if_version` that
+    version."""
+
+    overwrite: bool
+    if_version: str | None
+
+
+def import_url(
+    url: str, key: str | None, wait: float | None, *, overwrite: bool = True, if_version: str | None = None
+) -> Flow[Upload | Image]:
+    """Have the server fetch a file of a remote source; with ``wait`` until it is processed."""
+    started = time.monotonic()
+    wanted = {"url": url, **({"key": key} if key is not None else {})}
+    headers = {**_once(), **condition(overwrite=overwrite, if_version=if_version), **_prefer(wait)}
+    call = Call(method="POST", path="/uploads/from-url", json=wanted, headers=headers)
+    stored = (yield from send(call)).read(Upload)
+    if wait is None:
+        return stored
+    return (yield from wait_for(stored, timeout=wait, started=started))
 
 
 def wait_for(image: Upload | str, *, timeout: float, started: float | None = None) -> Flow[Image]:
@@ -151,7 +176,7 @@ def _done(image: Image) -> Image:
 
 
 def get(id_: str) -> Flow[Image]:
-    return (yield from _send(Call(method="GET", path=_image(id_)))).read(Image)
+    return (yield from send(Call(method="GET", path=_image(id_)))).read(Image)
 
 
 def find(id_: str) -> Flow[Image | None]:
@@ -163,7 +188,7 @@ def find(id_: str) -> Flow[Image | None]:
 
 def page(filters: Mapping[str, Any]) -> Flow[Listing]:
     params = {name: _parameter(value) for name, value in filters.items() if value is not None}
-    return (yield from _send(Call(method="GET", path="/images", params=params))).read(Listing)
+    return (yield from send(Call(method="GET", path="/images", params=params))).read(Listing)
 
 
 def _parameter(value: Any) -> str:
@@ -175,13 +200,13 @@ def _parameter(value: Any) -> str:
 
 
 def delete(id_: str) -> Flow[None]:
-    yield from _send(Call(method="DELETE", path=_image(id_)))
+    yield from send(Call(method="DELETE", path=_image(id_)))
 
 
 def reprocess(id_: str, wait: float | None) -> Flow[Image]:
     headers = {**_once(), **_prefer(wait)}
     call = Call(method="POST", path=_image(id_, "/reprocess"), headers=headers)
-    return (yield from _send(call)).read(Image)
+    return (yield from send(call)).read(Image)
 
 
 def process(key: str, *, wait: float, until_done: bool = False) -> Flow[Image]:
@@ -189,7 +214,7 @@ def process(key: str, *, wait: float, until_done: bool = False) -> Flow[Image]:
     started = time.monotonic()
     headers = {**_once(), **_prefer(wait)}
     call = Call(method="POST", path="/images", json={"key": key}, headers=headers)
-    image = (yield from _send(call)).read(Image)
+    image = (yield from send(call)).read(Image)
     if image.status in {"processed", "refused"} or not until_done:
         return _done(image)
     return (yield from wait_for(image.id, timeout=wait, started=started))
@@ -203,12 +228,12 @@ def original(id_: str) -> Call:
 def render(id_: str, transformation: str, expires_in: int) -> Flow[OnDemandRendition]:
     wanted = {"transformation": transformation, "expires_in": expires_in}
     call = Call(method="POST", path=_image(id_, "/renditions"), json=wanted, headers=_once())
-    return (yield from _send(call)).read(OnDemandRendition)
+    return (yield from send(call)).read(OnDemandRendition)
 
 
 def markup(id_: str, options: Mapping[str, Any]) -> Flow[Markup]:
     params = {name: _parameter(value) for name, value in options.items() if value is not None}
-    return (yield from _send(Call(method="GET", path=_image(id_, "/markup"), params=params))).read(Markup)
+    return (yield from send(Call(method="GET", path=_image(id_, "/markup"), params=params))).read(Markup)
 
 
 def _once() -> dict[str, str]:

@@ -55,6 +55,16 @@ class Source:
             self._file.seek(self._start)
             yield self._file
 
+    def part(self, start: int, size: int) -> bytes:
+        """At most ``size`` bytes from ``start`` on. Raises ValueError for a file that has become shorter."""
+        expected = min(size, self.size - start)
+        with self.open() as file:
+            file.seek(start, io.SEEK_CUR)
+            part = file.read(expected)
+        if len(part) < expected:
+            raise ValueError(f"expected a file of {self.size} bytes, got {start + len(part)}")
+        return part
+
     def chunks(self) -> Iterator[bytes]:
         """The bytes in chunks."""
         with self.open() as file:

@@ -6,6 +6,7 @@ import os
 import time
 import urllib.request
 from html.parser import HTMLParser
+from unittest import mock
 
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
@@ -17,7 +18,7 @@ from django.template import Context, Template
 from django.test import SimpleTestCase, TestCase, override_settings
 from PIL import Image
 
-from image_processor_client import NotFound, Refused
+from image_processor_client import Forbidden, NotFound, Refused
 from image_processor_client.django import ImageProcessorStorage, rendering
 from image_processor_client.django.checks import check_deployment, check_storages
 
@@ -134,6 +135,42 @@ class StorageTest(SimpleTestCase):
         self.assertEqual(first, "a.jpg")
         self.assertRegex(self.save("a.jpg"), r"a_\w{7}\.jpg")
         self.assertRegex(self.storage._save("a.jpg", ContentFile(jpeg())), r"a_\w{7}\.jpg")
+
+    def test_a_large_file_is_sent_in_parts(self):
+        storage = self.made(resumable_bytes=len(jpeg()))
+        sent = []
+        for name in ("upload", "upload_resumable"):
+            original = getattr(storage.client, name)
+            patched = self.watch(sent, name, original)
+            self.enterContext(mock.patch.object(storage.client, name, patched))
+        self.assertEqual(storage.save("large.jpg", ContentFile(jpeg())), "large.jpg")
+        self.assertEqual(storage.save("small.jpg", ContentFile(jpeg()[:-1])), "small.jpg")
+        self.assertEqual(sent, ["upload_resumable", "upload"])
+        with storage.open("large.jpg") as file:
+            self.assertEqual(file.read(), jpeg())
+        self.assertRegex(storage._save("large.jpg", ContentFile(jpeg())), r"large_\w{7}\.jpg")
+
+    @staticmethod
+    def watch(calls, name, function):
+        def call(*values, **options):
+            calls.append(name)
+            return function(*values, **options)
+
+        return call
+
+    def test_a_file_of_another_server_is_imported_under_a_free_name(self):
+        storage = self.made(wait=60)
+        url = os.environ["IMAGES_SOURCE"] + "cat.jpg"
+        self.assertEqual(storage.import_url(url, "a\\cat.jpg"), "a/cat.jpg")
+        self.assertEqual(storage.size("a/cat.jpg"), len(jpeg()))
+        self.assertRegex(storage.import_url(url, "a/cat.jpg"), r"a/cat_\w{7}\.jpg")
+        with mock.patch.object(storage, "is_name_available", side_effect=[True, False, True]):
+            self.assertRegex(storage.import_url(url, "a/cat.jpg"), r"a/cat_\w{7}\.jpg")
+        self.assertEqual(self.made(overwrite=True).import_url(url, "a/cat.jpg"), "a/cat.jpg")
+        with self.assertRaises(Forbidden):
+            storage.import_url("https://elsewhere.example/cat.jpg", "b.jpg")
+        with self.assertRaises(SuspiciousFileOperation):
+            storage.import_url(url, "../b.jpg")
 
     def test_with_overwrite_a_name_is_kept(self):
         storage = self.made(overwrite=True)

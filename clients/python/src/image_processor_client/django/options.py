@@ -31,6 +31,8 @@ class StorageOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `url()` of a file means. ``prefix``: what keys begin with, such as `shop/`. ``overwrite``: whether saving
     replaces a file of the same name; otherwise it gets another name. ``wait``: seconds that saving waits
     until the file is processed and raises Refused for one that is no image; None does not wait.
+    ``resumable_bytes``: files of so many bytes and more are sent in parts, which a broken connection does not
+    begin again; None sends none so.
     """
 
     url: str
@@ -44,6 +46,7 @@ class StorageOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     prefix: str = ""
     overwrite: bool = False
     wait: float | None = None
+    resumable_bytes: int | None = None
     problems: tuple[OptionProblem, ...] = field(default=())
 
     @classmethod
@@ -69,6 +72,9 @@ class StorageOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             problems.append(
                 OptionProblem("uploads", expected, "presigned is for AWS, direct for one machine.")
             )
+        if self.resumable_bytes is not None and self.uploads != "direct":
+            expected = f"expected None with {self.uploads} uploads, got {self.resumable_bytes!r}"
+            problems.append(OptionProblem("resumable_bytes", expected, "On AWS there are no such uploads."))
         for name, check, hint in (
             (
                 "signing_key",

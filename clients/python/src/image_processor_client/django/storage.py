@@ -16,7 +16,7 @@ from django.utils.deconstruct import deconstructible
 
 from image_processor_client.client import Client
 from image_processor_client.errors import NotFound, PreconditionFailed
-from image_processor_client.models import Image
+from image_processor_client.models import Image, Upload
 from image_processor_client.urls import UrlBuilder
 
 from .options import StorageOptions
@@ -70,6 +70,24 @@ class ImageProcessorStorage(Storage):
         if image is None:
             raise FileNotFoundError(f"no original has the key {self.key(name)!r}")
         return image
+
+    def import_url(self, url: str, name: str, max_length: int | None = None) -> str:
+        """Have the server fetch a file of one of its remote sources, and return its name for a model's field:
+        `photo.image = storage.import_url("https://cdn.example.com/cat.jpg", "cat.jpg")`.
+
+        Raises Forbidden for a URL of no source, Unavailable if the source fails, SuspiciousFileOperation for
+        a name that cannot be stored.
+        """
+        may_replace = self.options.overwrite
+        name = self.get_available_name(name.replace("\\", "/"), max_length=max_length)
+        while True:
+            key = self.key(name)
+            try:
+                self._settle(self.client.import_url(url, key, overwrite=may_replace), key)
+            except PreconditionFailed:  # as in _save
+                name = self.get_available_name(name, max_length=max_length)
+            else:
+                return name
 
     def url(self, name: str | None) -> str:
         """The URL of the rendition that the option ``transformation`` names."""
@@ -152,7 +170,14 @@ class ImageProcessorStorage(Storage):
                 return name
 
     def _upload(self, content: Any, key: str, *, overwrite: bool) -> None:
-        upload = self.client.upload(content, key, overwrite=overwrite)
+        least = self.options.resumable_bytes
+        is_large = least is not None and content.size >= least
+        send = self.client.upload_resumable if is_large else self.client.upload
+        self._settle(send(content, key, overwrite=overwrite), key)
+
+    def _settle(self, upload: Upload, key: str) -> None:
+        """Wait until an upload is processed if the options say so. Raises ImproperlyConfigured if the server
+        has another id for its key."""
         if upload.id != self.client.id_of(key):
             bucket = self.options.bucket
             expected = f"expected the upload bucket's name for bucket, got {bucket!r}"
