@@ -110,6 +110,38 @@ def test_a_form_without_a_boundary_is_400(machine: Machine, client: Client) -> N
     assert stored(machine) == {}
 
 
+@pytest.mark.parametrize("boundary", ["", '""', "x" * 257, '"' + "x" * 257 + '"'])
+def test_a_boundary_that_is_none_is_400(machine: Machine, client: Client, boundary: str) -> None:
+    headers = {"content-type": f"multipart/form-data; boundary={boundary}"}
+    for response in (
+        client.post("/uploads", content=b"--x--", headers=headers),
+        client.put("/uploads/a.jpg", content=b"--x--", headers=headers),
+    ):
+        assert response.status_code == 400
+        assert "a boundary of 1-256 bytes" in response.json()["problems"][0]["expected"]
+    assert machine.ingest.uploads.bodies() == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "expected"),
+    [
+        (b"", "the body", "JSON"),
+        (b"{", "the body", "JSON"),
+        (b"\xff", "the body", "JSON"),
+        (b"[]", "the body", "a JSON object"),
+        (b"1", "the body", "a JSON object"),
+        (b"{}", "key", "a key: 1-1024 bytes of UTF-8 text"),
+        (b'{"key": 1}', "key", "a key: 1-1024 bytes of UTF-8 text"),
+        (b'{"key": "a.jpg", "name": "b"}', "name", "a name that exists here"),
+    ],
+)
+def test_a_body_that_asks_for_no_form_is_400(client: Client, body: bytes, name: str, expected: str) -> None:
+    response = client.post("/uploads", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 400, response.text
+    (problem,) = response.json()["problems"]
+    assert (problem["name"], problem["expected"]) == (name, expected)
+
+
 def test_an_illegal_key_is_refused(machine: Machine, client: Client) -> None:
     response = post(client, form(part("x" * 2000, "key"), part(b"a", "file", "a.jpg")))
     assert (response.status_code, stored(machine)) == (400, {})

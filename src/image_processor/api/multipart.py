@@ -25,6 +25,8 @@ FILE_NAME = "${filename}"
 MAX_FIELD_BYTES = 16 * 1024
 """The most bytes of all fields and headers of a form, its file apart. S3 allows 20 kB before the file."""
 
+MAX_BOUNDARY_BYTES = 256
+"""The longest boundary that python-multipart takes. RFC 2046, 5.1.1 allows 70 bytes."""
 
 MAX_OUTSIDE_BYTES = 64 * 1024
 """The most bytes without the file, with what delimits parts: empty parts and blank lines cost time, too."""
@@ -46,9 +48,10 @@ class FormFile:
     """
 
     def __init__(self, body: Chunks, content_type: str) -> None:
-        boundary = parse_options_header(content_type)[1].get(b"boundary")
-        if not boundary:
-            raise Invalid.one("Content-Type", f"{FORM} with a boundary", content_type)
+        boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
+        if not 1 <= len(boundary) <= MAX_BOUNDARY_BYTES:
+            expected = f"{FORM} with a boundary of 1-{MAX_BOUNDARY_BYTES} bytes"
+            raise Invalid.one("Content-Type", expected, content_type[:MAX_BOUNDARY_BYTES])
         self.fields: dict[str, str] = {}
         self.file_name: str | None = None
         self._body = body

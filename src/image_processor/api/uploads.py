@@ -300,7 +300,10 @@ async def _sign_form(call: UploadCall) -> ASGIApp:
     try:
         asked = PresignedPostRequest.model_validate_json(await call.request.body())
     except ValidationError as error:
-        raise RequestValidationError(error.errors()) from None
+        # As FastAPI does for the bodies that it reads itself.
+        raise RequestValidationError(
+            [{**item, "loc": ("body", *item["loc"])} for item in error.errors()]
+        ) from None
     check_all(lambda: check_key(asked.key), lambda: _check_fixed(asked.key))
     if reason := upload_skip_reason(asked.key, call.context):
         return skipped(asked.key, reason)
