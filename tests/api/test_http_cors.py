@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from http_machine import Client, Machine
 from msgspec.structs import replace
@@ -74,6 +76,20 @@ def test_the_cookie_of_the_studio_is_not_for_the_site(client: Client) -> None:
 def test_renditions_keep_their_own_setting(client: Client) -> None:
     response = client.get("/renditions/a.jpg/none", headers={"origin": SITE})
     assert "access-control-allow-origin" not in response.headers
+
+
+def test_urls_of_dialects_are_of_renditions_too(machine: Machine) -> None:
+    """A hit, which is answered before the middleware, has the same headers as the response before it."""
+    machine.settings = replace(machine.settings, dialects=("imgix",), allow_unsigned=True)
+    machine.ingest.put("a.jpg", b"cat")
+    with asyncio.Runner() as runner:
+        client = Client(machine.app(), runner)
+        for path in ("/a.jpg?w=10&fm=webp", "/a.jpg", "/images/none"):
+            response = client.get(path, headers={**PAGE, **BEARER})
+            is_of_api = path.startswith("/images")
+            assert ("access-control-allow-origin" in response.headers) is is_of_api, path
+        preflight = client.options("/a.jpg", headers={**PREFLIGHT, "origin": SITE})
+        assert "access-control-allow-origin" not in preflight.headers
 
 
 def test_a_repeated_response_is_for_nobody_elses_pages(client: Client) -> None:

@@ -96,6 +96,8 @@ ACCESS: tuple[tuple[str, str, Access], ...] = (
     ("POST", "/samples", Access.WRITE),
 )
 
+_RENDITIONS = frozenset({"/renditions/{key}", "/{key}"})
+
 _ROWS: Mapping[tuple[str, str], Access] = MappingProxyType(
     {(method, path): to for method, path, to in ACCESS}
 )
@@ -133,6 +135,9 @@ _AWS_SECURITY_SCHEMES = {
 
 
 class _Route(Struct, frozen=True):
+    path: str
+    """As `ACCESS` writes it."""
+
     pattern: Pattern[str]
     access: Mapping[str, Access]
     """By method."""
@@ -152,6 +157,11 @@ class RouteAccess:
                 return route.access[method]
         return Access.PUBLIC
 
+    def is_of_rendition(self, path: str) -> bool:
+        """Whether ``path`` is that of a rendition, also by a URL of a dialect."""
+        found = next((route.path for route in self._routes if route.pattern.match(path)), None)
+        return found in _RENDITIONS
+
 
 def _routes(routes: Sequence[BaseRoute]) -> Iterator[_Route]:
     for route in iter_route_contexts(routes):
@@ -159,10 +169,10 @@ def _routes(routes: Sequence[BaseRoute]) -> Iterator[_Route]:
         methods = route.methods
         if methods is None:  # a mount, which has all paths below its own and reads files only
             pattern, methods = compile_path(f"{route.path}/{{path:path}}")[0], {"GET", "HEAD"}
-            yield _Route(pattern, {method: access_of(method, route.path) for method in methods})
+            yield _Route(route.path, pattern, {method: access_of(method, route.path) for method in methods})
         else:
             pattern, name, _ = compile_path(route.path)
-            yield _Route(pattern, {method: access_of(method, name) for method in methods})
+            yield _Route(name, pattern, {method: access_of(method, name) for method in methods})
 
 
 def access_of(method: str, path: str) -> Access:

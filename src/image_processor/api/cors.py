@@ -6,12 +6,10 @@ and `access_guard` does not read it. Renditions have a setting of their own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
-
-from image_processor.standalone import RENDITIONS_PATH
 
 from . import tus
 
@@ -41,10 +39,12 @@ MAX_AGE_SECONDS = 3600
 
 
 class ApiCors:
-    """Adds CORS headers to responses of the API, and answers preflights, for pages of ``origins``."""
+    """Adds CORS headers to responses of the API, and answers preflights, for pages of ``origins``.
+    ``is_of_rendition`` says whether a path is that of a rendition."""
 
-    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, origins: Sequence[str], is_of_rendition: Callable[[str], bool]) -> None:
         self._app = app
+        self._is_of_rendition = is_of_rendition
         self._cors = CORSMiddleware(
             app,
             allow_origins=origins,
@@ -55,5 +55,5 @@ class ApiCors:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        of_rendition = scope["type"] == "http" and scope["path"].startswith(f"{RENDITIONS_PATH}/")
+        of_rendition = scope["type"] == "http" and self._is_of_rendition(scope["path"])
         await (self._app if of_rendition else self._cors)(scope, receive, send)

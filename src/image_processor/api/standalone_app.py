@@ -233,11 +233,13 @@ def standalone_app(context: StandaloneContext) -> FastAPI:
         max_bytes=context.settings.limits.max_bytes,
     )
     application.add_middleware(BodyTimeoutMiddleware)
-    application.add_middleware(AccessGuard, gate=gate, routes=RouteAccess(application.routes))
+    routes = RouteAccess(application.routes)
+    application.add_middleware(AccessGuard, gate=gate, routes=routes)
     application.add_middleware(OriginGuard, settings=context.settings)
     application.add_middleware(TusMiddleware)
     if context.settings.api_origins:
-        application.add_middleware(ApiCors, origins=context.settings.api_origins)
+        origins = context.settings.api_origins
+        application.add_middleware(ApiCors, origins=origins, is_of_rendition=routes.is_of_rendition)
     application.add_middleware(Http11Middleware)
     return application
 
