@@ -83,8 +83,8 @@ def objects_in_s3() -> Iterator[ConnectCatalog]:
 
 
 def _open_table(endpoint: str, table: str) -> AbstractContextManager[DynamoCatalog]:
-    options = {"region": aws.REGION, "credentials": aws.credentials}
-    return closing(PartlyMigratedCatalog(table, endpoint=endpoint, **options))
+    catalog = PartlyMigratedCatalog(table, endpoint=endpoint, region=aws.REGION, credentials=aws.credentials)
+    return closing(catalog)
 
 
 def _open_folder(folder: Path) -> AbstractContextManager[ObjectCatalog]:
