@@ -1,5 +1,5 @@
-"""A rendition that is made at upload, from the decoded original that all of the upload share, and the same one
-made alone for a URL: how much they may differ (docs/urls.md)."""
+"""A rendition that is made at upload, from the decoded original that all of an upload share, and the same
+one made alone for a URL: how much they may differ (docs/urls.md)."""
 
 from __future__ import annotations
 
