@@ -76,6 +76,8 @@ class OnlyHitServers(HitServers):
 
     def start(self, *args: Any) -> None:
         super().start(*args)
+        self._source.hits.when_used(lambda: None)
+        self.start_processes()
         self._acceptor.stop()
 
 

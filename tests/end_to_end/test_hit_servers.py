@@ -1,4 +1,6 @@
-"""The hit servers of `serve`: another one follows one that dies, and none outlives the server."""
+"""The hit servers of `serve`: they start with the first hit, another one follows one that dies, and none
+outlives the server.
+"""
 
 from __future__ import annotations
 
@@ -47,9 +49,12 @@ def get(server: Served, path: str) -> Any:
 
 
 def test_hit_servers_serve_are_replaced_and_end_with_the_server(server: Served, tmp_path: Path) -> None:
-    wait_for(lambda: len(hit_servers(server)) == 2, "two hit servers")
     Image.new("RGB", (64, 48), "red").save(tmp_path / "data" / "uploads" / "a.png")
     wait_for(lambda: list((tmp_path / "data" / "processed").glob("a.png/*")), "the rendition")
+    get(server, "/health")
+    assert hit_servers(server) == []  # nobody has asked for a rendition
+    get(server, STORED)
+    wait_for(lambda: len(hit_servers(server)) == 2, "two hit servers")
     bodies = {get(server, STORED) for _ in range(30)}
     assert len(bodies) == 1
     assert [bytes(body[:3]) for body in bodies] == [b"\xff\xd8\xff"]
@@ -65,6 +70,7 @@ def test_hit_servers_serve_are_replaced_and_end_with_the_server(server: Served, 
     assert not any(map(is_running, pids))
 
     server.start()
+    get(server, STORED)
     wait_for(lambda: len(hit_servers(server)) == 2, "two hit servers")
     pids = hit_servers(server)
     server.kill()

@@ -94,10 +94,15 @@ class HitCache:
         self._allows_host = allows_host
         self._touch = touch
         self._clock = clock
+        self._on_use: Callable[[], object] | None = None
         self._is_quick: bool | None = None
         self._recipe_number = 0
         self._vary: OrderedDict[bytes, tuple[str, ...]] = OrderedDict()
         self._hits: OrderedDict[tuple[object, ...], _Remembered] = OrderedDict()
+
+    def when_used(self, call: Callable[[], object]) -> None:
+        """Have ``call`` called once, when a hit is remembered."""
+        self._on_use = call
 
     def add(self, target: bytes, hit: StoredHit) -> None:
         """Remember that ``target`` is answered with ``hit``, unless it is too long or found by an earlier
@@ -110,6 +115,9 @@ class HitCache:
         names = tuple(name for name, _ in hit.vary)
         _put(known, target, names)
         _put(hits, (target, *(value for _, value in hit.vary)), _Remembered(hit))
+        call, self._on_use = self._on_use, None
+        if call is not None:
+            call()
 
     def forget(self, recipe_number: int) -> None:
         """Forget every hit: the recipe with this number is in force now. Call it from any thread."""

@@ -62,7 +62,8 @@ class HitSource(Struct, frozen=True):
 
 
 class HitServers:
-    """``count`` hit servers for ``listener``, which accepts here too. One that ends is started again."""
+    """``count`` hit servers for ``listener``, which accepts here too. They start with the first hit: until then
+    this process has the memory alone. One that ends is started again."""
 
     def __init__(self, count: int, setup: Setup, source: HitSource) -> None:
         self._count = count
@@ -74,11 +75,15 @@ class HitServers:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self, listener: socket.socket, make_protocol: Callable[[], HttpProtocol]) -> None:
-        """Start the processes, and accept connections. Call it in the event loop."""
+        """Accept connections, and start the processes once there is a hit. Call it in the event loop."""
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._make_protocol = make_protocol
         self._acceptor = Acceptor(listener, make_protocol)
+        self._source.hits.when_used(self.start_processes)
+
+    def start_processes(self) -> None:
+        """Start the hit servers. Call it in the event loop, once."""
         for number in range(self._count):
             self._run(self._keep_running(number))
 
