@@ -30,7 +30,7 @@ from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import FORMATS, WRITABLE, Format
 from image_processor.domain.models import Limits
 from image_processor.domain.transformation import parse
-from image_processor.engine import pyramid
+from image_processor.engine import encoder_threads, pyramid
 from image_processor.engine import render as render_module
 from image_processor.engine.codecs.decode import open_original
 from image_processor.engine.job import RenditionJob, run_job
@@ -298,7 +298,7 @@ def _until(check: Callable[[], bool]) -> None:
 
 
 def test_one_rendition_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render_module, "ThreadPoolExecutor", _never)
+    monkeypatch.setattr(encoder_threads, "ThreadPoolExecutor", _never)
     data = encoded(photograph())
     assert len(render(data, [parse("w=50,fm=png"), parse("w=50,fm=png")], Limits()).renditions) == 2
 

@@ -62,8 +62,8 @@ class HitSource(Struct, frozen=True):
 
 
 class HitServers:
-    """``count`` hit servers for ``listener``, which accepts here too. They start with the first hit: until then
-    this process has the memory alone. One that ends is started again."""
+    """``count`` hit servers for ``listener``, which accepts here too. They start with the first hit, because
+    each takes memory. One that ends is started again."""
 
     def __init__(self, count: int, setup: Setup, source: HitSource) -> None:
         self._count = count

@@ -73,6 +73,12 @@ def plan_job(source: DecodePlan, transformation: Transformation, limits: Limits)
     return job
 
 
+def encoder_bytes(job: RenditionJob) -> int:
+    """About how much memory the encoder of ``job`` takes."""
+    frames = job.source.frames if job.animated else 1
+    return job.placement.output.area * frames * CODECS[job.remaining.format].encode_bytes
+
+
 def run_job(
     job: RenditionJob,
     level: Sequence[pyvips.Image],

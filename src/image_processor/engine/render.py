@@ -9,10 +9,9 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
-from typing import ParamSpec, TypeVar
 
 import pyvips
 from msgspec import Struct
@@ -37,7 +36,8 @@ from image_processor.domain.transformation import Fit, Transformation
 from .codecs.decode import is_out_of_memory
 from .codecs.probe import ImageHeader, decode_tolerantly, probe
 from .decoded_originals import KeptOriginal
-from .job import FinishedRendition, RenditionJob, plan_job, run_job
+from .encoder_threads import EncoderThreads, InlineEncoder
+from .job import FinishedRendition, RenditionJob, encoder_bytes, plan_job, run_job
 from .operations.decode_plan import WHOLE_IMAGE, DecodePlan, plan_decode, source_selection
 from .operations.overlay import OverlayImages, decode_overlay_images
 from .operations.source_crop import crop_source
@@ -59,12 +59,12 @@ def render(  # noqa: PLR0913 - each is a separate decision of the caller
 ) -> Rendered:
     """Make every transformation of ``data``, in the order given; an empty sequence is allowed.
 
-    ``threads`` encoders run at a time. ``summary`` computes the visual summary and the original's digest,
-    which take as long as many a rendition; without it the digest is empty. Without ``transformations`` and
-    ``summary`` nothing is decoded. ``exif`` names the EXIF fields to keep. ``overlay_sources`` holds the
-    encoded overlay images by key. ``on_rendition`` is called with each rendition as soon as it is made, in
-    the thread that made it; an error raised later does not revoke it. ``kept`` keeps the decoded original,
-    which may be there already.
+    At most ``threads`` encoders run at a time, large ones alone. ``summary`` computes the visual summary and
+    the original's digest, which take as long as many a rendition; without it the digest is empty. Without
+    ``transformations`` and ``summary`` nothing is decoded. ``exif`` names the EXIF fields to keep.
+    ``overlay_sources`` holds the encoded overlay images by key. ``on_rendition`` is called with each
+    rendition as soon as it is made, in the thread that made it; an error raised later does not revoke it.
+    ``kept`` keeps the decoded original, which may be there already.
 
     Raises Refused as `probe` does, OUTPUT_TOO_LARGE or REGION_OUTSIDE before decoding, TRUNCATED or
     CORRUPT while decoding, and what overlays are refused for; MemoryError where an encoder gets no memory.
@@ -77,9 +77,9 @@ def render(  # noqa: PLR0913 - each is a separate decision of the caller
         summary_source = plan_decode(data, header, WHOLE_IMAGE, limits) if summary else None
         images = decode_overlay_images(overlay_sources or {}, limits)
         emitter = _RenditionEmitter(transformations, jobs, on_rendition)
-        with _executor(len(set(jobs)), threads) as executor:
+        with _encoder_threads(len(set(jobs)), threads) as encoders:
             planned = time.perf_counter() - started
-            decoding = _Decoding(data, jobs, summary_source, limits, icc, images, emitter, executor, kept)
+            decoding = _Decoding(data, jobs, summary_source, limits, icc, images, emitter, encoders, kept)
             decoded = decoding.run()
             digest = sha256_hex(data) if summary else ""
             finished = {job: future.result() for job, future in decoded.futures.items()}
@@ -168,7 +168,7 @@ class _Decoding(Struct, frozen=True):
     icc: IccPolicy
     images: OverlayImages
     emitter: _RenditionEmitter
-    executor: Executor
+    encoders: EncoderThreads
     kept: KeptOriginal | None
 
     def run(self) -> _Decoded:
@@ -201,7 +201,9 @@ class _Decoding(Struct, frozen=True):
                 # All levels have the alpha of the largest, which is none where every pixel is opaque.
                 decoded.alpha = bool(frames[0].hasalpha()) and source.header.alpha
             for job in by_level[size]:
-                decoded.futures[job] = self.executor.submit(self._finish, job, frames, opened.profile)
+                decoded.futures[job] = self.encoders.submit(
+                    encoder_bytes(job), self._finish, job, frames, opened.profile
+                )
             if size == summary_size:
                 from .summary.visual import summarise  # noqa: PLC0415 - 2 ms, not used on demand
 
@@ -232,22 +234,8 @@ def _translate_encoder_errors() -> Iterator[None]:
         raise ImageProcessorError(f"libvips failed while rendering: {error.message}") from error
 
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-
-
-class _InlineExecutor(Executor):
-    """Runs each call at once, in the calling thread."""
-
-    def submit(self, call: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
-        future: Future[_T] = Future()
-        future.set_result(call(*args, **kwargs))
-        return future
-
-
-def _executor(jobs: int, threads: int) -> Executor:
-    # A thread for a single job overlaps with nothing, and costs about a millisecond.
-    return ThreadPoolExecutor(threads) if jobs > 1 else _InlineExecutor()
+def _encoder_threads(jobs: int, threads: int) -> EncoderThreads:
+    return EncoderThreads(threads) if jobs > 1 else InlineEncoder()
 
 
 def _original_metadata(header: ImageHeader, length: int, sha256: str, *, alpha: bool | None) -> ImageMetadata:

@@ -15,6 +15,7 @@ from .heif_pixels import completed
 _DECODE_BYTES_8_BITS = 19
 """15 with subsampled chroma: planes of dav1d and of libheif, then RGB twice."""
 _DECODE_BYTES_DEEPER = 25
+_ENCODE_BYTES = 22
 
 
 def _open(data: bytes, options: DecodeOptions) -> pyvips.Image:
@@ -65,6 +66,7 @@ CODEC = Codec(
     read_animation=avif_sequence.read_animation,
     saver="heifsave",
     save_options=_save_options,
+    encode_bytes=_ENCODE_BYTES,
     quality_fit=QualityFit(62.51, (-9.6, 6.87, -5.59, -0.33), 0.65),
     file_frames=sequences.heif_frames,
     is_truncated=lambda data, _page: is_truncated(data) or sequences.ends_early(data),
@@ -75,6 +77,7 @@ SEQUENCE = Codec(
     package=avif_sequence.PACKAGE,
     saver="heifsave",
     encode=_encode_sequence,
+    encode_bytes=_ENCODE_BYTES,
     quality_fit=CODEC.quality_fit,
     read_animation=avif_sequence.read_animation,
 )

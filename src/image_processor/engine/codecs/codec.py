@@ -141,7 +141,8 @@ class Codec(Struct, frozen=True, kw_only=True):
     format that an optional ``package`` decodes has no loader; then ``read_layout`` reads the header.
     ``read_animation`` reads that of an animation, all frames of which ``open`` decodes; None for a still.
     Writing: ``saver`` is the libvips operation without `_buffer`, called with ``save_options``.
-    ``encode`` replaces that call. With neither, the format is read only. ``carries_profile`` says whether a
+    ``encode`` replaces that call. With neither, the format is read only. ``encode_bytes`` are the bytes of
+    memory that the encoder takes for each pixel, about. ``carries_profile`` says whether a
     file can have an ICC profile; without one its pixels are sRGB.
 
     The other callables take the file's bytes and, with ``page``, the 0-based page of a TIFF:
@@ -167,6 +168,7 @@ class Codec(Struct, frozen=True, kw_only=True):
     saver: str | None = None
     save_options: Callable[[EncodeOptions, int | None], dict[str, Any]] | None = None
     encode: Callable[[pyvips.Image, EncodeOptions, int | None], bytes] | None = None
+    encode_bytes: int = 4
     quality_fit: QualityFit | None = None
     carries_profile: bool = True
 

@@ -71,6 +71,7 @@ CODEC = Codec(
     loader="gifload",
     open=_open,
     saver="gifsave",
+    encode_bytes=27,
     save_options=_save_options,
     encode=_encode,
     carries_profile=False,
