@@ -1,4 +1,4 @@
-"""Checks spelling and plain English of the pages, help texts and messages. `make style` runs it.
+"""Checks spelling and plain English of pages, help texts, messages and the studio. `make style` runs it.
 
 Rules are in prose.toml. Each finding is one line, `file:line: what is wrong, what to write instead`. With one
 or more the exit status is 1.
@@ -14,7 +14,20 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from prose import CODE, ROOT, Kind, Text, clauses, grade, messages, pages, texts_of_page, words
+from prose import (
+    CODE,
+    ROOT,
+    Kind,
+    Text,
+    can_read_studio,
+    clauses,
+    grade,
+    messages,
+    pages,
+    texts_of_page,
+    texts_of_studio,
+    words,
+)
 from spellchecker import SpellChecker
 
 RULES = Path(__file__).with_name("prose.toml")
@@ -110,12 +123,16 @@ def hard_pages(found: Iterable[Path], rules: Rules) -> Iterator[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Check the pages that are named, or else all pages, help texts and messages."""
+    """Check the pages that are named, or else all pages, help texts, messages and the studio."""
     rules = Rules.load()
     chosen = [Path(name).resolve() for name in arguments]
     texts = [text for page in chosen or pages() for text in texts_of_page(page)]
     if not chosen:
         texts += messages()
+        if can_read_studio():
+            texts += texts_of_studio()
+        else:
+            sys.stderr.write("the studio was not checked: expected Node.js, and `npm ci --prefix studio`\n")
     found = [*findings(texts, rules), *hard_pages(chosen or pages(), rules)]
     sys.stdout.writelines(f"{line}\n" for line in found)
     if found:

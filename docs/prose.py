@@ -1,4 +1,4 @@
-"""Reads the prose of the project: of its pages, and of the help texts and messages of its program.
+"""Reads the prose of the project: pages, help texts and messages of its program, and texts of the studio.
 
 `lint_prose.py` checks it. Code is no prose: blocks of code are left out, and code within a sentence counts as
 one word, `CODE`.
@@ -7,7 +7,10 @@ one word, `CODE`.
 from __future__ import annotations
 
 import ast
+import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -21,6 +24,7 @@ from markdown_it.token import Token
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "image_processor"
+STUDIO = ROOT / "studio"
 CODE = "\N{OBJECT REPLACEMENT CHARACTER}"
 """Stands for code, a name or a value within a sentence."""
 
@@ -57,7 +61,7 @@ class Text:
 def pages() -> list[Path]:
     """The Markdown pages that people read: at the root, in docs/, and of clients, examples and tests."""
     folders = (readme for name in ("clients", "tests") for readme in (ROOT / name).glob("*/README.md"))
-    found = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *folders]
+    found = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "website").glob("*.md"), *folders]
     examples = (ROOT / "examples").rglob("*.md")
     return sorted([*found, *(page for page in examples if "node_modules" not in page.parts)])
 
@@ -90,7 +94,7 @@ def _plain(children: list[Token]) -> str:
     for child in children:
         if child.type == "code_inline":
             parts.append(CODE)
-        elif child.type in {"softbreak", "hardbreak"}:
+        elif child.type in {"softbreak", "hardbreak", "html_inline"}:
             parts.append("\n")
         elif child.type == "image":
             parts.append(f" {child.content}. ")
@@ -113,6 +117,19 @@ def messages() -> Iterator[Text]:
             if text and _MESSAGE.search(text) and not _PROGRAM.search(text):
                 assert isinstance(node, ast.expr)
                 yield Text(file, node.lineno, Kind.MESSAGE, text)
+
+
+def can_read_studio() -> bool:
+    """Whether the tools that read the studio's sources are installed."""
+    return shutil.which("node") is not None and (STUDIO / "node_modules" / "typescript").is_dir()
+
+
+def texts_of_studio(folder: Path = STUDIO / "src") -> Iterator[Text]:
+    """Labels and messages of the studio. Its own TypeScript reads them."""
+    command = ["node", STUDIO / "texts.mjs", folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    for row in json.loads(done.stdout):
+        yield Text(Path(row["file"]), row["line"], Kind.MESSAGE, re.sub(r"`[^`]*`", CODE, row["text"]))
 
 
 def _left_out(node: ast.AST, *, in_cli: bool) -> Iterator[ast.expr]:

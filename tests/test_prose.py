@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import lint_prose
@@ -105,6 +106,62 @@ def test_help_errors_and_settings_are_among_the_messages() -> None:
     assert any(text.startswith("Print versions, codecs, limits") for text in texts), "the help of a command"
     assert not any(text.startswith("SELECT") for text in texts)
     assert not any("Ports: what the core" in text for text in texts), "a docstring"
+
+
+@pytest.fixture
+def studio() -> None:
+    if not prose.can_read_studio():
+        missing = (
+            "Node.js or the studio's tools are missing: ITS TEXTS WERE NOT READ (npm ci --prefix studio)"
+        )
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+
+
+COMPONENT = """
+import { Dialog } from "./Some/Module name";
+export function Save({ count, isBusy }: Props) {
+  if (isBusy === "not a text of it") return null;
+  return (
+    <Dialog class="wide and dark" aria-label="Save the recip" onClose={() => say("It was savd.")}>
+      <h3>Sav <b>all {count}</b> images</h3>
+      <p>Set <code>thw=1</code> first, in order to see {isBusy ? "a speling" : "nothing"}.</p>
+      <button title={`Closse it, ${count}`}>OK</button>
+    </Dialog>
+  );
+}
+export const STATES: Record<string, string> = { queud: "Waitting" };
+"""
+
+
+@pytest.mark.usefixtures("studio")
+def test_texts_of_the_studio_are_read_and_its_code_is_not(tmp_path: Path) -> None:
+    (tmp_path / "Save.tsx").write_text(COMPONENT)
+    texts = list(prose.texts_of_studio(tmp_path))
+    assert {text.text for text in texts} == {
+        "Save the recip",
+        "It was savd.",
+        f"Sav all {CODE} images",
+        f"Set {CODE} first, in order to see {CODE}.",
+        "a speling",
+        f"Closse it, {CODE}",
+        "OK",
+        "Waitting",
+    }
+    found = sorted({line.partition(" ")[0] for text in texts for line in lint_prose.check(text, RULES)})
+    assert found == ["'Closse'", "'Sav'", "'Waitting'", "'in", "'recip'", "'savd'", "'speling'"]
+    (line,) = (text.line for text in texts if text.text == "It was savd.")
+    assert COMPONENT.splitlines()[line - 1].endswith('say("It was savd.")}>')
+
+
+@pytest.mark.usefixtures("studio")
+def test_the_studio_is_among_what_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {text.text for text in prose.texts_of_studio()}
+    assert {"This is not an image.", "Add images", "Try a sample image"} <= texts
+    misspelled = Text(ROOT / "studio" / "a.tsx", 1, Kind.MESSAGE, "A misspeled label")
+    monkeypatch.setattr(lint_prose, "texts_of_studio", lambda: [misspelled])
+    monkeypatch.setattr(lint_prose, "messages", list)
+    monkeypatch.setattr(lint_prose, "pages", list)
+    assert lint_prose.main([]) == 1
 
 
 def test_the_command_reports_a_page_and_fails(

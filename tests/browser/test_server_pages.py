@@ -65,7 +65,7 @@ def test_a_recipe_is_edited_checked_planned_and_saved(open_page: Open, site: Sit
     )
 
     editor.fill(RECIPE.replace("[20, 40]", "[20, 30, 50]"))
-    expect(page.locator("#changes")).to_contain_text(f"3{NO_BREAK}images would be made anew")
+    expect(page.locator("#changes")).to_contain_text(f"3{NO_BREAK}images would be rendered again")
     expect(page.locator("#changes")).to_contain_text(f"9{NO_BREAK}renditions, about")
     assert widths(site, ids[0]) == [20, 40]
     page.keyboard.press("Control+s")

@@ -34,7 +34,7 @@ export function Crops({ image }: { image: Image }) {
         </figure>
       ))}
       <p class="hint">
-        Click the picture where crops with <code>g=focus</code> shall be centred, or move the point with the arrows.{" "}
+        Click the picture where crops with <code>g=focus</code> should be centred, or move the point with the arrows.{" "}
         {!usesFocus && "No preset of the recipe has gravity = \"focus\" yet."}
       </p>
     </div>

@@ -1,7 +1,7 @@
 // Nine places of a frame to choose from, and what depends on the pixels.
 
 const PLACES = ["northwest", "north", "northeast", "west", "centre", "east", "southwest", "south", "southeast"];
-const SMART: Record<string, string> = { attention: "What strikes", entropy: "Most detail", faces: "Faces" };
+const SMART: Record<string, string> = { attention: "Most striking", entropy: "Most detail", faces: "Faces" };
 
 interface Props {
   name: string;

@@ -199,14 +199,14 @@ function Changes({ plan }: { plan: api.DryRun | null }) {
   return (
     <section class="panel" id="changes" aria-live="polite">
       <h3>What it would change</h3>
-      {plan ? <Plan plan={plan} /> : <p class="note">Looking through the library…</p>}
+      {plan ? <Plan plan={plan} /> : <p class="note">Searching the library…</p>}
     </section>
   );
 }
 
 function Plan({ plan }: { plan: api.DryRun }) {
   const least = plan.complete ? "" : "at least ";
-  if (!plan.made_anew && !plan.removed) return <p>{plan.complete ? "No image changes." : "No image changes, as far as was looked."}</p>;
+  if (!plan.made_anew && !plan.removed) return <p>{plan.complete ? "No image changes." : "No change found yet; the search goes on."}</p>;
   return (
     <>
       {plan.made_anew > 0 && (
@@ -215,7 +215,7 @@ function Plan({ plan }: { plan: api.DryRun }) {
             {least}
             {counted(plan.made_anew, "image", "images")}
           </strong>{" "}
-          would be made anew: {counted(plan.renditions, "rendition", "renditions")}
+          would be rendered again: {counted(plan.renditions, "rendition", "renditions")}
           {plan.seconds !== null && `, about ${duration(plan.seconds)}`}.
         </p>
       )}
@@ -243,7 +243,7 @@ function duration(seconds: number): string {
 function Meaning({ recipe }: { recipe: NonNullable<api.RecipeCheck["recipe"]> }) {
   return (
     <section class="panel" id="meaning">
-      <h3>What it says</h3>
+      <h3>What it declares</h3>
       <dl class="presets">
         {Object.entries(recipe.presets).map(([name, transformations]) => (
           <div key={name}>

@@ -23,13 +23,13 @@ export function Selection() {
   const isTooMany = count > MAX_ARCHIVED;
   const limit = isTooMany ? `An archive has at most ${MAX_ARCHIVED.toLocaleString("en")} images` : undefined;
   return (
-    <aside class="selection" id="selection" aria-label="Chosen images">
+    <aside class="selection" id="selection" aria-label="Selected images">
       <p class="chosen" role="status">
-        {counted(count, "image", "images")} chosen
+        {counted(count, "image", "images")} selected
       </p>
       {(total === null ? count <= library.shown.value.length : count < total) && (
         <button class="link" type="button" disabled={selection.isReading.value} onClick={selection.selectAll}>
-          Choose all {total?.toLocaleString("en")}
+          Select all {total?.toLocaleString("en")}
         </button>
       )}
       <div class="actions">
@@ -53,7 +53,7 @@ export function Selection() {
             Delete
           </button>
         )}
-        <button class="icon" type="button" aria-label="Choose none" onClick={selection.clear}>
+        <button class="icon" type="button" aria-label="Clear the selection" onClick={selection.clear}>
           ×
         </button>
       </div>
