@@ -1,4 +1,4 @@
-"""Commands and recipes of README.md and docs/ are what the program accepts, and are run or say why not."""
+"""Commands and recipes of all pages are what the program accepts, and are run or say why not."""
 
 from __future__ import annotations
 
@@ -16,25 +16,16 @@ from image_processor.config.recipe import parse_recipe
 from support import command_blocks
 
 ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
-PAPERS = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
-RECIPES = (ROOT / "docs" / "recipes.md").read_text()
-
-
-def blocks(text: str, *kinds: str) -> list[str]:
-    """The contents of the fenced blocks of these kinds."""
-    return [
-        content
-        for kind, content in re.findall(r"^```(\w+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-        if kind in kinds
-    ]
+RECIPES = ROOT / "docs" / "recipes.md"
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
     """The paper and the arguments of every command of the program in a block of shell."""
-    for paper in PAPERS:
-        for block in blocks(paper.read_text(), "sh", "console", "bash"):
-            for line in block.replace("\\\n", " ").splitlines():
+    for paper in command_blocks.PAPERS:
+        for block in command_blocks.blocks(paper):
+            if block.kind not in command_blocks.SHELL:
+                continue
+            for line in block.content.replace("\\\n", " ").splitlines():
                 if not re.search(r"(^|[ /])image-processor ", line):
                     continue
                 # Several commands, and what is piped or redirected.
@@ -42,10 +33,13 @@ def commands() -> Iterator[tuple[str, list[str]]]:
                 while words:
                     end = next((n for n, word in enumerate(words) if set(word) <= set("();<>|&")), len(words))
                     is_file = words[end : end + 1] in (["<"], [">"], [">>"])  # and no command
+                    operator = words[end] if end < len(words) else ""
                     part, words = words[:end], words[end + 1 + is_file :]
+                    if operator == ">" and part[-1:] == ["2"]:  # of `2> file`
+                        part.pop()
                     part = [*dropped(part)]
                     if part and Path(part[0]).name == "image-processor":
-                        yield paper.name, part[1:]
+                        yield paper.relative_to(ROOT).as_posix(), part[1:]
 
 
 def split(line: str) -> list[str]:
@@ -85,12 +79,13 @@ def test_a_command_of_the_papers_is_valid(paper, arguments, tmp_path, monkeypatc
 
 
 def test_the_recipes_of_the_readme_are_one_valid_recipe():
-    assert len(blocks(RECIPES, "toml")) == 2
-    recipe = parse_recipe("\n".join(blocks(RECIPES, "toml")))
+    blocks = [block.content for block in command_blocks.blocks(RECIPES) if block.kind == "toml"]
+    assert len(blocks) == 2
+    recipe = parse_recipe("\n".join(blocks))
     assert {"card", "article", "poster", "same"} <= set(recipe.presets)
 
 
-@pytest.mark.parametrize("paper", command_blocks.PAPERS, ids=lambda path: path.name)
+@pytest.mark.parametrize("paper", command_blocks.PAPERS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_block_of_commands_is_run_or_says_why_not(paper):
     unmarked = [
         block.content
@@ -100,7 +95,8 @@ def test_every_block_of_commands_is_run_or_says_why_not(paper):
         and not command_blocks.is_followed(paper, block)
     ]
     assert unmarked == [], (
-        "follow the page in tests/tutorials/test_start.py, or put <!-- not run: REASON --> above"
+        "follow the page in tests/tutorials/test_start.py, or put <!-- run on AWS --> or"
+        " <!-- not run: REASON --> above"
     )
 
 
@@ -116,6 +112,26 @@ def test_every_page_that_is_followed_has_commands():
         for paper in command_blocks.PAPERS
         if any(block.kind == "sh" for block in command_blocks.blocks(paper))
     }
+
+
+def test_blocks_of_a_page_are_run_on_this_machine_or_on_aws(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "<!-- run on AWS -->\n```sh\na\n```\n\n```text\n1\n```\n\n```sh\nb\n```\n\n```text\n2\n```\n\n"
+        "<!-- not run: no account -->\n```sh\nc\n```\n\n```text\n3\n```\n\n```console\nd\n```\n"
+    )
+    assert [block.content for block in command_blocks.to_run(page, on_aws=True)] == ["a\n", "1\n"]
+    assert [block.content for block in command_blocks.to_run(page, on_aws=False)] == ["b\n", "2\n"]
+
+
+def test_a_reason_names_tests_that_exist():
+    """Where a mark says which test has the same, that is there."""
+    reasons = {
+        block.not_run or "" for paper in command_blocks.PAPERS for block in command_blocks.blocks(paper)
+    }
+    named = {name for reason in reasons for name in re.findall(r"\btests/[\w/]+(?:\.py)?", reason)}
+    assert len(named) > 10
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
 def test_an_unmarked_block_is_found(tmp_path):

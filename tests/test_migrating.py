@@ -37,7 +37,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def variables(section: str) -> dict[str, str]:
-    lines = "\n".join(blocks(section, "sh")).splitlines()
+    lines = "\n".join(blocks(section, "ini")).splitlines()
     return dict(line.split("=", 1) for line in lines if line.startswith("IMAGE_PROCESSOR_"))
 
 

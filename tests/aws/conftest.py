@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,11 @@ from support.aws_emulation.stacks import find_stack
 
 
 @pytest.fixture(scope="session")
-def cli(aws: EmulatedAws) -> Cli:
-    """Runs a script of deployment/ as the account's owner would, and returns what it said."""
+def owner(aws: EmulatedAws) -> Mapping[str, str]:
+    """The environment of the account's owner, with `aws` and `sam`."""
     # aws comes with LocalStack.
     tools = [VENV / "bin", ROOT / ".venv-sam" / "bin", os.environ["PATH"]]
-    environment = {
+    return {
         "HOME": os.environ.get("HOME", "/"),
         "PATH": os.pathsep.join(map(str, tools)),
         "PYTHONPATH": str(Path(__file__).parent / "quick_sam"),
@@ -30,12 +31,17 @@ def cli(aws: EmulatedAws) -> Cli:
         "SAM_CLI_TELEMETRY": "0",
     }
 
+
+@pytest.fixture(scope="session")
+def cli(owner: Mapping[str, str]) -> Cli:
+    """Runs a script of deployment/ as the account's owner would, and returns what it said."""
+
     def run(script: str, *arguments: str) -> str:
         # The emulated AWS runs no CloudFront functions.
         options = ["--skip-edge-test"] if script == "deploy.sh" else []
         done = subprocess.run(
             [ROOT / "deployment" / script, "--region", REGION, *options, *arguments],
-            env=environment,
+            env=owner,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

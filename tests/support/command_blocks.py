@@ -1,8 +1,11 @@
-"""The blocks of commands in README and docs/: which tests run them, and which pages say why none does.
+"""The blocks of commands in pages: which tests run them, and which say why none does.
 
-A block of `sh`, `console` or `bash` is run by a test that follows its page from top to bottom, or it has a
-mark above it: `<!-- not run: REASON -->`. A page of which no block is run says so once, below its title:
-`<!-- commands not run: REASON -->`. In docs/learn a block of `console` is for AWS.
+A block of `sh`, `console`, `bash` or `shell` of README, docs/, clients/ and examples/ has one of three:
+
+- a test that follows its page from top to bottom on this machine (`FOLLOWED`, and the pages of docs/learn);
+- above it `<!-- run on AWS -->`: tests/aws/test_docs_on_aws.py runs it in the emulated AWS;
+- above it `<!-- not run: REASON -->`. A page of which no block is run may say so once, below its title:
+  `<!-- commands not run: REASON -->`.
 """
 
 from __future__ import annotations
@@ -15,19 +18,31 @@ from msgspec import Struct
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAPERS = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md")))
+PAPERS = (
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(DOCS.rglob("*.md")),
+    *sorted((ROOT / "clients").glob("*/README.md")),
+    *sorted((ROOT / "examples").glob("*/README.md")),
+)
 SHELL = frozenset({"sh", "console", "bash", "shell"})
 
 FOLLOWED = (
     "README.md",
+    "docs/access.md",
     "docs/api.md",
+    "docs/backup.md",
+    "docs/cost.md",
     "docs/html.md",
+    "docs/migrating-from-imgix.md",
+    "docs/migrating.md",
+    "docs/operations.md",
     "docs/python.md",
     "docs/recipes.md",
     "docs/start-on-aws.md",
-    "docs/start-with-docker.md",
     "docs/start.md",
     "docs/troubleshooting.md",
+    "docs/upgrading.md",
     "docs/urls.md",
     "docs/without-a-server.md",
 )
@@ -37,7 +52,8 @@ _PAGE_MARK = re.compile(
     r"\A# [^\n]*\n\n(?:<!-- Written[^\n]*\n\n)?<!-- commands not run: ([^\n]+?) -->$", re.MULTILINE
 )
 _BLOCK = re.compile(
-    r"^(?: *<!-- not run: (?P<reason>[^\n]+?) -->\n)? *```(?P<kind>\w+)[^\n]*\n(?P<content>.*?)^ *```$",
+    r"^(?: *<!-- (?:not run: (?P<reason>[^\n]+?)|(?P<aws>run on AWS)) -->\n)?"
+    r" *```(?P<kind>\w+)[^\n]*\n(?P<content>.*?)^ *```$",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -48,6 +64,7 @@ class Block(Struct, frozen=True):
     kind: str
     content: str
     not_run: str | None = None
+    is_on_aws: bool = False
 
 
 def blocks(page: Path) -> Iterator[Block]:
@@ -55,12 +72,32 @@ def blocks(page: Path) -> Iterator[Block]:
     text = page.read_text(encoding="utf-8")
     mark = _PAGE_MARK.match(text)
     for match in _BLOCK.finditer(text):
-        yield Block(match["kind"], match["content"], match["reason"] or (mark and mark[1]))
+        is_on_aws = match["aws"] is not None
+        reason = None if is_on_aws else match["reason"] or (mark and mark[1])
+        yield Block(match["kind"], match["content"], reason, is_on_aws)
 
 
 def is_followed(page: Path, block: Block) -> bool:
     """Whether a test runs the block."""
     name = page.relative_to(ROOT).as_posix()
+    if block.is_on_aws:
+        return True
     if name.startswith("docs/learn/"):
-        return (ROOT / "tests" / "tutorials" / f"test_{page.stem.replace('-', '_')}.py").exists()
+        found = (ROOT / "tests" / "tutorials" / f"test_{page.stem.replace('-', '_')}.py").exists()
+        return block.kind == "sh" and found
     return block.kind == "sh" and (name in FOLLOWED or name.startswith("docs/cookbook/"))
+
+
+def to_run(page: Path, *, on_aws: bool) -> Iterator[Block]:
+    """The blocks of `sh` that AWS runs, or else this machine, and the blocks of `text` after them."""
+    is_run = False
+    for block in blocks(page):
+        if block.kind != "text":
+            is_run = block.kind == "sh" and not block.not_run and block.is_on_aws == on_aws
+        if is_run:
+            yield block
+
+
+def on_aws() -> list[Path]:
+    """The pages with a block that the emulated AWS runs."""
+    return [page for page in PAPERS if any(block.is_on_aws for block in blocks(page))]

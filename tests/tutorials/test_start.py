@@ -9,9 +9,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from tutorial import ROOT, Tutorial, photograph
+from tutorial import ROOT, Tutorial, photograph, to_follow
 
-from support.command_blocks import FOLLOWED, blocks
+from support.command_blocks import FOLLOWED
 
 # `make run` serves until Ctrl-C in a terminal; here it returns once the server answers. `open` is a browser,
 # which waits for the rendition.
@@ -24,17 +24,37 @@ OPEN = "#!/bin/sh\nexec curl -s --fail --retry 60 --retry-delay 1 --retry-all-er
 
 _LIBRARY = "mkdir -p data/uploads/photos"
 _PHOTO = "cp ~/Pictures/cat.jpg"
+_PROCESSED = f"{_LIBRARY}; {_PHOTO} data/uploads/photos; image-processor reconcile"
 _SERVER = f"{_LIBRARY}; {_PHOTO} data/uploads/photos; make run"
+_LIBRARY_0_1 = ROOT / "tests" / "compatibility" / "library_0_1"
+_STOP = 'kill "$(cat server.pid)"; while kill -0 "$(cat server.pid)" 2>&-; do sleep 0.2; done'
 PREPARED: Mapping[str, str] = {
     "README.md": f"{_PHOTO} .",
     "docs/api.md": _SERVER,
-    "docs/html.md": f"{_LIBRARY}; {_PHOTO} data/uploads/photos; image-processor reconcile",
+    "docs/backup.md": f"{_PROCESSED}; mkdir backups",
+    "docs/html.md": _PROCESSED,
+    "docs/migrating-from-imgix.md": "echo 'https://yours.imgix.net/photos/cat.jpg?w=300' > access.log",
+    "docs/migrating.md": f"cp {ROOT}/examples/moving/access.log .; export IMAGE_PROCESSOR_DIALECTS=thumbor",
+    "docs/operations.md": _PROCESSED,
     "docs/recipes.md": _LIBRARY,
     "docs/troubleshooting.md": _SERVER,
+    "docs/upgrading.md": f"mkdir data backups; tar -xJf {_LIBRARY_0_1}/library.tar.xz -C data;"
+    " rm data/uploads/broken.jpg data/uploads/notes.txt;"
+    f" cp {_LIBRARY_0_1}/recipe.toml .; export IMAGE_PROCESSOR_RECIPE=recipe.toml",
     "docs/urls.md": "export IMAGE_PROCESSOR_SIGNING_KEYS=a:a-secret-of-16-signs",
     "docs/without-a-server.md": f"mkdir photos; {_PHOTO} cat.jpg; {_PHOTO} cat.png; {_PHOTO} photos",
 }
 """What a reader of a page has already."""
+
+REPLACED: Mapping[str, Mapping[str, str]] = {
+    "docs/backup.md": {"/backups/": "backups/"},
+    "docs/upgrading.md": {
+        "/backups/": "backups/",
+        "image-processor serve\n": "make run\n",
+        "image-processor restore": f"{_STOP}; image-processor restore",
+    },
+}
+"""Texts of a page, and what stands there instead. Who reads it stops the server by Ctrl-C."""
 
 LEFT: Mapping[str, tuple[str, ...]] = {
     "README.md": ("opened.jpg",),
@@ -51,9 +71,9 @@ class Page(Tutorial):
     def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder / "image-processor"
         self.folder.mkdir()
-        super().__init__(folder, "../start")
+        super().__init__(folder, "../start", REPLACED.get(name))
         self.page = ROOT / name
-        self._left = [(block.kind, block.content) for block in blocks(self.page) if not block.not_run]
+        self._left = to_follow(self.page)
         (self.folder / "Makefile").write_text(self.local(MAKEFILE))
         program = folder / "home" / "bin"
         program.mkdir()

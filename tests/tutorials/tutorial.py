@@ -1,39 +1,36 @@
 """Runs the commands of a tutorial as a newcomer does: from the page alone, in one shell, in a fresh copy.
 
 A page's blocks of `sh` are run in order. A block of `text` after one is what it must have printed, where
-`...` stands for any text. Blocks of `console` are for AWS and are not run. Ports of the page and of its
-example become free ones. `make venv` finds the environment of the tests; ~/Pictures/cat.jpg is a photograph.
+`...` stands for any text. Blocks with a mark (tests/support/command_blocks.py) are not run here. Ports of the
+page and of its example become free ones. `make venv` finds the environment of the tests. ~/Pictures/cat.jpg
+is a photograph.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import skimage
 from PIL import Image
 
+from support.command_blocks import to_run
+from support.shell import Shell, check_printed
+
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "learn"
 CAT = Path(skimage.__file__).parent / "data" / "chelsea.png"
-_BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PORT = re.compile(r"\b(8000|8080|8888|3000)\b")
-WAIT_SECONDS = 120
-"""Until the commands of a block are ended, enough for a very busy machine."""
-_END = "end of the block:"
 
 
-def blocks(page: Path) -> list[tuple[str, str]]:
-    """The kind and the content of each fenced block of a page."""
-    return _BLOCK.findall(page.read_text(encoding="utf-8"))
+def to_follow(page: Path) -> list[tuple[str, str]]:
+    """The kind and the content of each block of a page that this machine runs, and of what they print."""
+    return [(block.kind, block.content) for block in to_run(page, on_aws=False)]
 
 
 def photograph() -> Image.Image:
@@ -57,7 +54,7 @@ class Tutorial:
         self.example = folder / "image-processor" / "examples" / name
         self.ports: dict[str, int] = {}
         self._replace = replace or {}
-        self._left = blocks(self.page)
+        self._left = to_follow(self.page)
         clone = folder / "image-processor"
         tracked = subprocess.run(
             ["git", "ls-files", "-co", "--exclude-standard", f"examples/{name}"],
@@ -73,10 +70,9 @@ class Tutorial:
         (clone / ".venv").symlink_to(Path(sys.executable).parents[1])
         (folder / "home" / "Pictures").mkdir(parents=True)
         photograph().save(folder / "home" / "Pictures" / "cat.jpg", quality=90)
-        self._shell = subprocess.Popen(
-            ["bash", "--norc"],
-            cwd=clone,
-            env={
+        self._shell = Shell(
+            clone,
+            {
                 "PATH": os.environ["PATH"],
                 "HOME": str(folder / "home"),
                 "LANG": "C.UTF-8",
@@ -86,13 +82,7 @@ class Tutorial:
                 "IMAGE_PROCESSOR_PORT": str(self.port("8000")),
                 "IMAGE_PROCESSOR_SERVER_PROCESSES": "1",
             },
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
         )
-        self.run("set -m -o pipefail")
 
     def local(self, text: str) -> str:
         """``text`` with a free port in place of each of its ports, and what this test replaces."""
@@ -113,21 +103,7 @@ class Tutorial:
 
     def run(self, commands: str) -> str:
         """What ``commands`` print. Raises AssertionError where one fails."""
-        assert self._shell.stdin is not None
-        assert self._shell.stdout is not None
-        self._shell.stdin.write(f"set -e; {{\n{commands}\n}} </dev/null; set +e; echo; echo '{_END}'\n")
-        self._shell.stdin.flush()
-        lines: list[str] = []
-        watch = threading.Timer(WAIT_SECONDS, os.killpg, (self._shell.pid, signal.SIGKILL))
-        watch.start()
-        try:
-            for line in self._shell.stdout:
-                if line.strip() == _END:
-                    return "".join(lines).removesuffix("\n")
-                lines.append(line)
-        finally:
-            watch.cancel()
-        raise AssertionError(f"{self.page.name}: a command failed:\n{commands}\n{''.join(lines)}")
+        return self._shell.run(commands)
 
     def follow(self, until: str | None = None) -> None:
         """Run the blocks of the page that are left, up to the first that has the text ``until``."""
@@ -140,22 +116,9 @@ class Tutorial:
             if kind == "sh":
                 printed = self.run(self.local(content))
             elif kind == "text":
-                _check(self.local(content), printed)
+                check_printed(self.local(content), printed)
         assert until is None, f"{self.page.name} has no block with {until!r}"
 
     def close(self) -> None:
-        """End the shell and all that it has started, also after a command that failed."""
-        # Each job has a process group of its own, and all are in the shell's session.
-        listed = subprocess.run(["ps", "-A", "-o", "pid=,sess="], capture_output=True, text=True, check=True)
-        for line in listed.stdout.splitlines():
-            pid, session = map(int, line.split())
-            if session == self._shell.pid:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        with suppress(BrokenPipeError):
-            self._shell.communicate()
-
-
-def _check(expected: str, printed: str) -> None:
-    pattern = r".*?".join(re.escape(part) for part in expected.strip().split("..."))
-    assert re.fullmatch(pattern, printed.strip(), re.DOTALL), f"expected\n{expected}\ngot\n{printed}"
+        """End the shell and all that it has started."""
+        self._shell.close()
