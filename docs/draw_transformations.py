@@ -6,7 +6,7 @@ error. A test compares the file with `document()`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec import NODEFAULT
@@ -29,9 +29,21 @@ PICTURES = Path(__file__).with_name("transformations")
 NEEDED = "must be given"
 NO_DEFAULT = "none"
 _LISTS = {"width": "`width` or `widths`", "format": "`formats`"}
-_HEAD = (
-    "| Parameter | In a recipe | Meaning | Range | Default | Example |\n| --- | --- | --- | --- | --- | --- |"
+_HEAD = "| Parameter | Meaning and values | Default | Example |\n| --- | --- | --- | --- |"
+
+PARTS = (
+    ("frame", "Original", "Which part of the file is used, before anything else happens."),
+    (
+        "w",
+        "Size and crop",
+        "[Fit](#fit) shows what `fit` does, [order of operations](#order-of-operations) when.",
+    ),
+    ("norm", "Colour", "Tones and colours of the resized image, in the order of this table."),
+    ("median", "Detail", "Filters of the resized image: lengths are pixels of the rendition."),
+    ("over", "Overlays, shape and padding", "What is drawn on the image, cut off it, or added around it."),
+    ("q", "Encoding", "The format, and how many bytes it may have."),
 )
+"""The parts of the table of parameters: the first parameter of each, its title, and what it is about."""
 
 RECIPE = """\
 [presets.card]
@@ -101,12 +113,16 @@ def document() -> str:
 <!-- Written by docs/draw_transformations.py: `make docs` writes it again. -->
 
 A transformation is a list of parameters, `w=640,fm=webp`, in any order, each at most once except
-`over` and `then`. Equal images have the same canonical text: parameters in the order of this table,
-without those that have their default or no effect. The examples are canonical and made from a photo of
-480 x 320 pixels. A length without a decimal point is in pixels; with one it is a fraction of the side: `1` is
-a pixel, `1.0` the whole side.
+`over` and `then`. It works in [URLs](urls.md), in [commands](without-a-server.md), in
+[programs](python.md) and in [recipes](#in-a-recipe); the second name in a table is for recipes. The
+[cookbook](cookbook.md) has whole examples, and the [studio](studio.md) a control for each parameter.
 
-{_table("")}
+Equal images have the same canonical text: parameters in the order of these tables, without those that
+have their default or no effect. The examples are canonical and made from a photo of 480 x 320 pixels. A
+length without a decimal point is in pixels; with one it is a fraction of the side: `1` is a pixel, `1.0`
+the whole side.
+
+{_parts()}
 
 The default of `q` is {_qualities()}; {_lossless()} are lossless.
 Renditions are at most as large as the original unless `enlarge=1`.
@@ -154,13 +170,13 @@ rendition: `x` and `w` to its width, `y`, `h` and `size` to its height.
 
 ### Image overlays
 
-{_table("image")}
+{_table("image", _TABLES["image"])}
 
 An image overlay is never larger than the rendition; without `w` and `h` it keeps its own size if that fits.
 
 ### Text overlays
 
-{_table("text")}
+{_table("text", _TABLES["text"])}
 
 A text that does not fit is scaled down until it does. Fonts come from the system, or from
 the directory that `IMAGE_PROCESSOR_FONTS` names; Lambda has none.
@@ -170,13 +186,13 @@ the directory that `IMAGE_PROCESSOR_FONTS` names; Lambda has none.
 A step is one more operation after all others: `then=NAME:VALUE`. Steps run in the order of the text. An
 overlay, written as for `over`, is a step, too. In a recipe, `steps` is a list of texts such as `"blur:3"`.
 
-| Step | Meaning | Value | Example |
-| --- | --- | --- | --- |
+| Step | Meaning and value | Example |
+| --- | --- | --- |
 {_steps()}
 
 ## In a recipe
 
-A preset uses the field names of the second column; TOML's `true` and `false` replace
+Where a table shows a second name, a preset uses that one; TOML's `true` and `false` replace
 `1` and `0`. `widths` and `formats` are lists: the preset makes one rendition per combination.
 
 ```toml
@@ -184,18 +200,29 @@ A preset uses the field names of the second column; TOML's `true` and `false` re
 """
 
 
-def _table(layer: str) -> str:
-    """The table of a rendition's parameters, or those of the overlays of ``layer``."""
-    return f"{_HEAD}\n" + _rows(_row(row, layer) for row in _TABLES[layer])
+def _parts() -> str:
+    """The tables of a rendition's parameters, part by part."""
+    rows = _TABLES[""]
+    starts = [[row.name for row in rows].index(first) for first, _, _ in PARTS]
+    return "\n\n".join(
+        f"## {title}\n\n{about}\n\n{_table('', rows[start:end])}"
+        for (_, title, about), start, end in zip(PARTS, starts, [*starts[1:], len(rows)], strict=True)
+    )
+
+
+def _table(layer: str, rows: Sequence[Parameter]) -> str:
+    """A table of parameters of a rendition, or of overlays of the kind ``layer``."""
+    return f"{_HEAD}\n" + _rows(_row(row, layer) for row in rows)
 
 
 def _row(row: Parameter, layer: str) -> str:
     example = _example(row, layer)
     picture = f"{layer}-{row.name}" if layer else row.name
     field = f"`{row.field}`" if layer else _LISTS.get(row.field, f"`{row.field}`")
+    names = f"`{row.name}`" + ("" if field == f"`{row.name}`" else f"<br>{field}")
     formats = [one.title for one in FORMATS.values() if not layer and row.field in one.encoder_options]
     meaning = row.meaning + (f" ({', '.join(formats)})" if formats else "")
-    cells = (f"`{row.name}`", field, meaning, row.expected, _default(row), _shown(example, picture))
+    cells = (names, f"{meaning}<br>*{row.expected}*", _default(row), _shown(example, picture))
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
@@ -207,12 +234,12 @@ def _default(row: Parameter) -> str:
 
 def _shown(example: Example, picture: str) -> str:
     written = f"`{example.written}` is " if example.written else ""
-    return f"{written}`{example.text}`<br>![{picture}](transformations/{picture}.webp)"
+    return f"![{picture}](transformations/{picture}.webp)<br>{written}`{example.text}`"
 
 
 def _steps() -> str:
     lines = (
-        (f"`{name}`", kind.meaning, kind.type.expected, _shown(_then(name), f"then-{name}"))
+        (f"`{name}`", f"{kind.meaning}<br>*{kind.type.expected}*", _shown(_then(name), f"then-{name}"))
         for name, kind in STEP_KINDS.items()
     )
     return _rows("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in lines)
@@ -261,7 +288,7 @@ def _order() -> str:
         "padding: `pad`, filled with `bg` or `edge`",
         "steps: `then`, in order",
         "remaining transparency: `bg`, or white if the format has no transparency",
-        "encoding: `q`, `max-bytes` and the parameters after them in the table",
+        "encoding: `q` and the parameters after it",
     )
     return "\n".join(f"{number}. {stage}" for number, stage in enumerate(stages, 1))
 

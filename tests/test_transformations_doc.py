@@ -13,7 +13,7 @@ import draw_transformations
 import numpy as np
 import pytest
 import transformation_examples
-from draw_transformations import NEEDED, NO_DEFAULT, RECIPE, document, examples
+from draw_transformations import NEEDED, NO_DEFAULT, PARTS, RECIPE, document, examples
 from msgspec import NODEFAULT
 from PIL import Image
 
@@ -25,8 +25,12 @@ from image_processor.domain.transformation.parameter_types import FLAG
 from image_processor.engine.operations import compose
 
 DOCS = Path(__file__).parent.parent / "docs"
+STARTS = [[row.name for row in PARAMETERS].index(first) for first, _, _ in PARTS]
 TABLES = (
-    ("# Transformations", PARAMETERS),
+    *(
+        (f"## {title}", PARAMETERS[start:end])
+        for (_, title, _), start, end in zip(PARTS, STARTS, [*STARTS[1:], None], strict=True)
+    ),
     ("### Image overlays", IMAGE_PARAMETERS),
     ("### Text overlays", TEXT_PARAMETERS),
 )
@@ -56,20 +60,31 @@ def test_the_committed_document_is_what_the_script_writes() -> None:
 
 @pytest.mark.parametrize(("heading", "rows"), TABLES)
 def test_a_table_has_the_rows_of_the_code_in_their_order(heading: str, rows: Sequence[Parameter]) -> None:
-    assert [cells[0] for cells in table(heading)] == [f"`{row.name}`" for row in rows]
+    assert [cells[0].partition("<br>")[0] for cells in table(heading)] == [f"`{row.name}`" for row in rows]
+
+
+def test_every_parameter_is_in_a_part() -> None:
+    assert STARTS[0] == 0
+    assert sorted(STARTS) == STARTS
+
+
+def test_the_parts_are_those_of_the_studio() -> None:
+    source = (DOCS.parent / "studio" / "src" / "components" / "Playground.tsx").read_text(encoding="utf-8")
+    assert re.findall(r'^  \["([a-z-]+)", "(.+)"\],$', source, re.MULTILINE) == [part[:2] for part in PARTS]
 
 
 @pytest.mark.parametrize(
     ("heading", "row"), CASES, ids=lambda value: value if isinstance(value, str) else value.name
 )
 def test_a_row_has_the_field_range_and_default_of_the_code(heading: str, row: Parameter) -> None:
-    (cells,) = (cells for cells in table(heading) if cells[0] == f"`{row.name}`")
-    _, named, means, range_, default, _ = cells
-    names = re.findall(r"`([a-z_]+)`", named)
+    (cells,) = (cells for cells in table(heading) if cells[0].partition("<br>")[0] == f"`{row.name}`")
+    named, means, default, _ = cells
+    means, _, range_ = means.rpartition("<br>")
+    names = re.findall(r"`([a-z_]+)`", named.rpartition("<br>")[2])
     assert {row.field, f"{row.field}s"} & set(names)
     if row in PARAMETERS:
         assert set(names) <= set(presets._FIELDS)
-    assert range_ == row.expected
+    assert range_ == f"*{row.expected}*"
     assert default == default_of(row)
     assert means
 

@@ -1,16 +1,18 @@
 """Copies the repository's pages to where the site is built from, with links that hold there.
 
 The pages are written to be read in the repository, too. A link to another page becomes one within the site; a
-link to any other file, such as an example, leads to the repository.
+link to any other file, such as an example, leads to the repository. Only the first page is the site's own:
+website/home.md, with sections of README.md and pictures of the cookbook.
 """
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import shutil
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +35,11 @@ PAGES_OF_ROOT = {
 ADDED_TO_THEME = ("site.css", "site.js")
 """What the theme lacks for readers with a keyboard or a screen reader."""
 
+HOME = Path(__file__).with_name("home.md")
+"""The first page of the site, where README.md is that of the repository."""
+
+_FRONT_MATTER = "---\ntitle: Image processor\nhide:\n  - navigation\n  - toc\n---\n\n"
+
 PICTURES = frozenset({".svg", ".png", ".webp", ".json"})
 _LINK = re.compile(
     r"(!?\[(?:[^\]\\]|\\.|\n)*?\]\()([^)\s#]*)((?:#[^)\s]*)?\))"  # [text](target#anchor)
@@ -40,6 +47,11 @@ _LINK = re.compile(
 )
 _TABS = re.compile(r"<!-- tabs -->\n(.*?)<!-- /tabs -->\n", re.DOTALL)
 _TAB = re.compile(r"^\*\*([^*\n]+)\*\*\n\n(```.*?^```\n)", re.MULTILINE | re.DOTALL)
+_PLACEHOLDER = re.compile(r"<!-- (README|gallery): (.+) -->")
+_RECIPE = re.compile(
+    r"^## (?P<title>[^\n]+)\n\n!\[(?P<alt>[^\n]*)\]\((?P<name>[\w-]+)\.webp\)\n.*?```text\nhttps://CDN/(?P<url>\S+)\n",
+    re.MULTILINE | re.DOTALL,
+)
 _BLOCK = re.compile(r"^ *(`{3,})[^\n]*\n.*?^ *\1[ \t]*$", re.MULTILINE | re.DOTALL)
 
 
@@ -90,6 +102,51 @@ def _as_tab(block: re.Match[str]) -> str:
     return f'=== "{title}"\n\n{textwrap.indent(code, "    ")}'
 
 
+def home(text: str) -> str:
+    """The first page: ``text`` with the sections of README.md and the recipes that it names."""
+
+    def part(match: re.Match[str]) -> str:
+        kind, value = match.groups()
+        return section(value) if kind == "README" else gallery(value.split(", "))
+
+    return _PLACEHOLDER.sub(part, text)
+
+
+def section(title: str) -> str:
+    """A section of README.md, with links as of a page in website/. Raises ValueError if it has none."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    match = re.search(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", readme, re.MULTILINE | re.DOTALL)
+    if match is None:
+        raise ValueError(f"expected a section of README.md, got {title}")
+    return _LINK.sub(_one_up, match[0]).rstrip()
+
+
+def _one_up(match: re.Match[str]) -> str:
+    start, target, end = match.groups()[:3] if match[1] else match.groups()[3:]
+    return f"{start}{target if not target or ':' in target else f'../{target}'}{end}"
+
+
+def gallery(names: Sequence[str]) -> str:
+    """Pictures of the cookbook with their URLs, as links to the recipes. Raises ValueError for no recipe."""
+    found = {
+        recipe["name"]: (page.stem, recipe)
+        for page in (DOCS / "cookbook").glob("*.md")
+        for recipe in _RECIPE.finditer(page.read_text(encoding="utf-8"))
+    }
+    if missing := [name for name in names if name not in found]:
+        raise ValueError(f"expected names of recipes of the cookbook, got {', '.join(missing)}")
+    figures = (_figure(*found[name]) for name in names)
+    return '<div class="gallery">\n' + "\n".join(figures) + "\n</div>"
+
+
+def _figure(page: str, recipe: re.Match[str]) -> str:
+    anchor = re.sub(r"[^\w-]", "", recipe["title"].lower().replace(" ", "-"))
+    picture = f'<img src="../docs/cookbook/{recipe["name"]}.webp" alt="{html.escape(recipe["alt"])}">'
+    url = re.sub(r"([?&])", r"<wbr>\1", html.escape(recipe["url"]).replace("&amp;", "&"))
+    caption = f"<strong>{html.escape(recipe['title'])}</strong><code>{url.replace('&', '&amp;')}</code>"
+    return f'<a href="../docs/cookbook/{page}.md#{anchor}">{picture}{caption}</a>'
+
+
 def stage(into: Path) -> None:
     """Write all files of the site into ``into``, which is emptied first."""
     shutil.rmtree(into, ignore_errors=True)
@@ -97,7 +154,10 @@ def stage(into: Path) -> None:
     for source, page in pages.items():
         target = into / page
         target.parent.mkdir(parents=True, exist_ok=True)
-        if source.suffix == ".md":
+        if source == ROOT / "README.md":
+            text = relink(home(HOME.read_text(encoding="utf-8")), HOME, page, pages)
+            target.write_text(_FRONT_MATTER + text, encoding="utf-8")
+        elif source.suffix == ".md":
             text = relink(source.read_text(encoding="utf-8"), source, page, pages)
             target.write_text(tabbed(text), encoding="utf-8")
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from image_processor.config.settings import (
@@ -45,9 +46,14 @@ def page() -> str:
 def _section(name: str, specs: Sequence[SettingSpec]) -> Iterator[str]:
     yield f"## {name}\n"
     yield table(
-        ("Variable", "Meaning", "Expected", "Default"),
+        ("Variable", "Meaning and values", "Default"),
         (
-            (code(PREFIX + spec.name), spec.meaning, spec.expected, code(default))
+            (code(PREFIX + spec.name), f"{spec.meaning}<br>*{_breakable(spec.expected)}*", code(default))
             for spec, default in effective(Settings(), specs)
         ),
     )
+
+
+def _breakable(text: str) -> str:
+    """``text`` with spaces in its lists, so that a line of a table can end in them."""
+    return re.sub(r",(?=\w)", ", ", text)

@@ -75,6 +75,30 @@ def test_titled_blocks_become_tabs() -> None:
     assert stage.tabbed(f"a\n<!-- tabs -->\n\n{blocks}<!-- /tabs -->\n**d**\n") == expected
 
 
+def test_the_first_page_has_the_sections_of_the_readme_and_pictures_of_the_cookbook(
+    pages: dict[Path, Path],
+) -> None:
+    text = stage.relink(stage.home(stage.HOME.read_text()), stage.HOME, Path("index.md"), pages)
+    readme = (ROOT / "README.md").read_text()
+    assert set(re.findall(r"^## (.+)$", readme, re.MULTILINE)) <= set(
+        re.findall(r"^## (.+)$", text, re.MULTILINE)
+    )
+    assert "[on one machine](start.md)" in text
+    assert (
+        '<a href="cookbook/people.md#a-round-avatar"><img src="cookbook/round-avatar.webp" alt="A portrait of'
+        in text
+    )
+    assert "<code>portrait.png<wbr>?w=160<wbr>&amp;h=160<wbr>&amp;g=faces<wbr>&amp;ellipse=1" in text
+    assert "<!--" not in text
+
+
+def test_what_the_first_page_names_and_is_not_there_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"expected a section of README\.md, got None such"):
+        stage.home("<!-- README: None such -->")
+    with pytest.raises(ValueError, match="expected names of recipes of the cookbook, got none-such"):
+        stage.home("<!-- gallery: round-avatar, none-such -->")
+
+
 def entries(nav: Any) -> list[str]:
     if isinstance(nav, str):
         return [nav]
@@ -200,15 +224,21 @@ REPRESENTATIVE = (
     "",
     "start/",
     "transformations/",
+    "cookbook/people/",
     "settings/",
+    "scale/",
     "upgrading/",
     "adr/0001-packages-and-import-direction/",
 )
-"""The first page, one to begin with, one with pictures in tables, a reference, one with steps, a decision."""
+"""The first page, one to begin with, pictures in tables, tabs, a reference, tables, steps, a decision."""
+
+WIDE = """[...document.querySelectorAll(".md-typeset table")].filter((table) =>
+        table.getBoundingClientRect().right > table.closest("article").getBoundingClientRect().right
+    ).map((table) => table.innerText.slice(0, 60))"""
+"""Tables that are wider than the page, which a reader has to scroll."""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1440, "dark")])
 def test_pages_are_accessible_and_fit_the_window(
     address: str, browser: Browser, width: int, scheme: Any
 ) -> None:
@@ -223,6 +253,20 @@ def test_pages_are_accessible_and_fit_the_window(
         found += [f"/{path} {violation}" for violation in violations(page)]
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             found.append(f"/{path} is wider than the window")
+        found += [f"/{path} has a table that is cut off: {text}" for text in page.evaluate(WIDE)]
     context.close()
     assert found == []
+    assert elsewhere == []
+
+
+def test_a_reader_finds_a_page_by_its_words_without_a_service(address: str, browser: Browser) -> None:
+    page = browser.new_page()
+    elsewhere: list[str] = []
+    page.on("request", lambda request: request.url.startswith(address) or elsewhere.append(request.url))
+    page.goto(f"{address}start/")
+    page.get_by_role("button", name="Search").first.click()
+    page.keyboard.type("lazy presets")
+    page.get_by_role("link", name=re.compile("Lazy presets.*Any rendition by URL", re.DOTALL)).first.click()
+    page.wait_for_url(f"{address}urls/**")
+    page.close()
     assert elsewhere == []
