@@ -126,7 +126,7 @@ def can_read_studio() -> bool:
 
 def texts_of_studio(folder: Path = STUDIO / "src") -> Iterator[Text]:
     """Labels and messages of the studio. Its own TypeScript reads them."""
-    command = ["node", STUDIO / "texts.mjs", folder]
+    command = ["node", str(STUDIO / "texts.mjs"), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     for row in json.loads(done.stdout):
         yield Text(Path(row["file"]), row["line"], Kind.MESSAGE, re.sub(r"`[^`]*`", CODE, row["text"]))
