@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import CDPSession, Page, Request, Route, expect
@@ -23,6 +26,8 @@ FRAMES = 60
 PIXELS_A_FRAME = 120
 FILES = 60
 MAX_CARDS = 80
+MANY_FILES = 2000
+TASK_MILLISECONDS = 200
 
 
 def measuring(page: Page) -> CDPSession:
@@ -47,6 +52,50 @@ def test_the_first_view_takes_less_than_a_second_of_the_main_thread(open_page: O
     expect(page.locator(".card .picture.loaded").nth(3)).to_be_visible()
     spent = seconds_of(session, "TaskDuration") - before
     assert 0 < spent < FIRST_VIEW_SECONDS
+
+
+@contextmanager
+def longest_task(page: Page) -> Iterator[list[float]]:
+    """At its end the list has the processor time of the page's longest task, in milliseconds."""
+    assert page.context.browser is not None
+    session = page.context.browser.new_browser_cdp_session()
+    events: list[dict[str, Any]] = []
+    ended: list[bool] = []
+    session.on("Tracing.dataCollected", lambda part: events.extend(part["value"]))
+    session.on("Tracing.tracingComplete", lambda _: ended.append(True))
+    categories = {
+        "includedCategories": ["disabled-by-default-devtools.timeline"],
+        "excludedCategories": ["*"],
+    }
+    session.send("Tracing.start", {"traceConfig": categories, "transferMode": "ReportEvents"})
+    found: list[float] = []
+    yield found
+    session.send("Tracing.end")
+    while not ended:
+        page.wait_for_timeout(20)
+    renderers = {
+        (event["pid"], event["tid"])
+        for event in events
+        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
+    }
+    tasks = [event for event in events if event["name"] == "RunTask"]
+    own = [task["tdur"] for task in tasks if (task["pid"], task["tid"]) in renderers and "tdur" in task]
+    found.append(max(own) / 1000)
+
+
+def test_no_task_is_long_while_many_files_are_added_and_stopped(page: Page, tmp_path: Path) -> None:
+    folder = tmp_path / "dropped"
+    folder.mkdir()
+    for number in range(MANY_FILES):
+        (folder / f"{number:04}.txt").write_bytes(b"words %d" % number)
+    expect(page.locator("#empty")).to_be_visible()
+    with longest_task(page) as found:
+        page.locator("#folder").set_input_files(folder)
+        expect(page.locator("#tray")).to_contain_text(f"Adding {MANY_FILES:,}\u00a0files")
+        page.get_by_role("button", name="Stop").click()
+        expect(page.locator("#tray")).to_contain_text(f"of {MANY_FILES:,}\u00a0files added")
+    assert 0 < found[0] < TASK_MILLISECONDS
+    expect(page.get_by_role("button", name=re.compile(r"Retry [\d,]+ files"))).to_be_visible()
 
 
 def test_a_frame_of_scrolling_leaves_time_at_60_a_second(page: Page) -> None:

@@ -199,17 +199,19 @@ const uploadPath = (key: string) => "/uploads/" + key.split("/").map(encodeURICo
 export async function upload(key: string, file: File, watch: Watch): Promise<Upload> {
   const { onProgress, stop: signal } = watch;
   if (aws.isOnAws) return uploadByForm(key, file, onProgress, signal);
-  if (file.size >= MIN_RESUMABLE_BYTES) {
+  if (watch.size >= MIN_RESUMABLE_BYTES) {
     const resumable = await import("./resumable");
     return { id: await resumable.send(address("/resumable"), key, file, watch) };
   }
   return transfer<Upload>("PUT", address(uploadPath(key)), { "If-None-Match": "*" }, file, onProgress, signal);
 }
 
-type Progress = (part: number) => void;
+// Null for what is sent before its progress can be seen: the browser then reports none.
+type Progress = ((part: number) => void) | null;
 
-// How an upload is followed, held and given up. Only resumable ones can be held.
+// How large an upload is, and how it is followed, held and given up. Only resumable ones can be held.
 export interface Watch {
+  size: number;
   onProgress: Progress;
   isPaused: ReadonlySignal<boolean>;
   stop: AbortSignal;
@@ -250,7 +252,7 @@ function transfer<T>(
     xhr.open(method, url);
     for (const [name, value] of Object.entries(headers)) xhr.setRequestHeader(name, value);
     xhr.responseType = "json";
-    xhr.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
+    if (onProgress) xhr.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     xhr.onerror = () => reject(LOST);
     xhr.onabort = () => reject(STOPPED);
     xhr.onload = () => {

@@ -17,7 +17,7 @@ export async function send(endpoint: string, key: string, file: File, watch: Wat
     headers: { "If-None-Match": "*" },
     retryDelays: RETRY_MILLISECONDS,
     removeFingerprintOnSuccess: true,
-    onProgress: (sent, total) => watch.onProgress(sent / (total || 1)),
+    onProgress: (sent, total) => watch.onProgress?.(sent / (total || 1)),
     onSuccess: ({ lastResponse }) =>
       resolve(lastResponse.getHeader("Content-Location")!.split("/").pop()!),
     onError: (error) => reject(problemOf(error)),

@@ -4,6 +4,7 @@ import { counted } from "../labels";
 import { mayRead, mayWrite } from "../state/access";
 import { tasks } from "../state/bulk";
 import { isConnected } from "../state/follow";
+import { calm } from "../state/calm";
 import { workingCount } from "../state/library";
 import { isOnAws } from "../api/aws";
 import { address } from "../api/client";
@@ -76,11 +77,13 @@ function skip() {
   (image ?? document.querySelector<HTMLElement>("main"))?.focus();
 }
 
+const shownWorking = calm(workingCount);
+
 function state(): [name: string, text: string] {
   if (!isConnected.value) return ["lost", "Connection lost, reconnecting"];
   const task = tasks.value[0];
   if (task) return ["busy", `${task.doing}: ${task.done.toLocaleString("en")} of ${task.total.toLocaleString("en")}`];
-  const working = workingCount.value;
+  const working = shownWorking.value;
   return working ? ["busy", `${counted(working, "image", "images")} in progress`] : ["ready", "Up to date"];
 }
 

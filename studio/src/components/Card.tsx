@@ -126,7 +126,7 @@ function Saving({ image }: { image: CardImage }) {
   );
 }
 
-function about({ state, image, note, size }: Item): string {
+function about({ state, image, note, file }: Item): string {
   switch (state) {
     case "processed":
       if (!image?.facts) return STATES[state];
@@ -136,7 +136,7 @@ function about({ state, image, note, size }: Item): string {
     case "delayed":
       return image?.facts ? `${pixels(image.facts)} · ${bytes(image.facts.bytes)}` : STATES[state];
     case "uploading":
-      return `Uploading ${bytes(size ?? 0)}`;
+      return `Uploading ${bytes(file?.size ?? 0)}`;
     default:
       return note ?? STATES[state];
   }

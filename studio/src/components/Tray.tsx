@@ -4,7 +4,8 @@ import { counted } from "../labels";
 import * as uploads from "../state/uploads";
 
 export function Tray() {
-  const { total, sent, ready, refused, failed } = uploads.progress.value;
+  const progress = uploads.shownProgress.value;
+  const { total, sent, ready, refused, failed } = progress;
   const isBusy = uploads.isBusy.value;
   if ((total < 2 && !uploads.isLarge.value) || uploads.isDismissed.value || (!isBusy && !failed)) return null;
   const done = ready + refused + failed;
@@ -12,8 +13,8 @@ export function Tray() {
   return (
     <aside class="tray" id="tray" aria-label="Files that you have added">
       <p class="line">
-        <strong>{title(isBusy, total)}</strong>
-        <span>{counts(uploads.progress.value)}</span>
+        <strong>{title(isBusy, progress)}</strong>
+        <span>{counts(progress)}</span>
       </p>
       <progress max={total} value={done + (isSending ? 0.25 * (sent - done) : 0)} aria-label="done" />
       <p class="actions">
@@ -38,9 +39,9 @@ export function Tray() {
   );
 }
 
-const title = (isBusy: boolean, total: number) => {
+const title = (isBusy: boolean, { total, failed }: uploads.Progress) => {
   const files = counted(total, "file", "files");
-  if (!isBusy) return `${files} added`;
+  if (!isBusy) return `${(total - failed).toLocaleString("en")} of ${files} added`;
   return uploads.isPaused.value ? `Paused: ${files}` : `Adding ${files}`;
 };
 
@@ -59,8 +60,8 @@ function PauseButton() {
 const counts = ({ total, ready, refused, failed }: uploads.Progress): string =>
   [
     `${ready.toLocaleString("en")} of ${total.toLocaleString("en")} ready`,
-    refused && `${refused} refused`,
-    failed && `${failed} not added`,
+    refused && `${refused.toLocaleString("en")} refused`,
+    failed && `${failed.toLocaleString("en")} not added`,
   ]
     .filter(Boolean)
     .join(" · ");

@@ -19,7 +19,8 @@ export interface Item {
   // A finished image that is processed again. It stays shown as it was.
   readonly isUpdating: boolean;
   readonly note?: string | undefined;
-  readonly size?: number | undefined;
+  // While it is sent. Its size is read for a card that is drawn: the browser asks the disk each time.
+  readonly file?: File | undefined;
   readonly progress?: number | undefined;
 }
 

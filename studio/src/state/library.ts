@@ -101,10 +101,10 @@ export function mark(key: string, change: Partial<Item>): void {
 }
 
 // Adds files at the top, in their order.
-export function announce(files: readonly { key: string; size: number }[]): void {
+export function announce(files: readonly { key: string; file: File }[]): void {
   batch(() => {
     const added = new Set(files.map(({ key }) => key));
-    for (const { key, size } of files) write({ ...newItem(key, "uploading"), size, progress: 0 });
+    for (const { key, file } of files) write({ ...newItem(key, "uploading"), file, progress: 0 });
     order.value = [...added, ...order.value.filter((key) => !added.has(key))];
   });
 }

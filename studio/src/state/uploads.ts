@@ -1,10 +1,11 @@
 // Uploads files that are chosen, dropped anywhere on the page, or pasted.
 
-import { computed, signal } from "@preact/signals";
+import { batch, computed, signal } from "@preact/signals";
 
 import * as api from "../api/client";
 import { bytes, counted, trouble } from "../labels";
 import { numbered } from "../names";
+import { calm } from "./calm";
 import * as library from "./library";
 import { say } from "./toasts";
 
@@ -39,8 +40,9 @@ const PROGRESS_STEP = 0.02;
 export const limit = signal(Infinity);
 export const isPaused = signal(false);
 export const progress = signal<Progress>(NOTHING);
+export const shownProgress = calm(progress);
 export const isDismissed = signal(false);
-// Whether one of the files takes so long that it can be paused.
+// Whether the only file takes so long that it can be paused.
 export const isLarge = signal(false);
 
 export const isBusy = computed(() => {
@@ -63,11 +65,11 @@ export function add(dropped: readonly NamedFile[]): void {
   const files = dropped.map(({ key, file }) => ({ key: folder + key, file }));
   if (!isBusy.peek()) progress.value = NOTHING;
   isDismissed.value = false;
-  isLarge.value = files.some(({ file }) => file.size >= api.MIN_RESUMABLE_BYTES);
+  isLarge.value = files.length === 1 && files[0]!.file.size >= api.MIN_RESUMABLE_BYTES;
   say(`Adding ${counted(files.length, "file", "files")}.`);
   const taken = new Set<string>();
   const uploads = files.map(({ key, file }) => name({ wanted: key, count: 1, key, file }, taken));
-  library.announce(uploads.map(({ key, file }) => ({ key, size: file.size })));
+  library.announce(uploads);
   count({ total: uploads.length });
   enqueue(uploads);
 }
@@ -91,7 +93,9 @@ export function resume(): void {
 export function stop(): void {
   isPaused.value = false;
   const waiting = queue.splice(0);
-  for (const upload of waiting) fail(upload, "You stopped this upload.");
+  batch(() => {
+    for (const upload of waiting) fail(upload, "You stopped this upload.");
+  });
   for (const controller of controllers) controller.abort();
 }
 
@@ -105,7 +109,9 @@ export function retry(key: string): void {
 }
 
 export function retryAll(): void {
-  for (const key of [...failures.keys()]) retry(key);
+  batch(() => {
+    for (const key of [...failures.keys()]) retry(key);
+  });
 }
 
 export function dismiss(key: string): void {
@@ -152,11 +158,12 @@ function isFree(key: string): boolean {
 
 async function send(upload: Upload, signal: AbortSignal): Promise<void> {
   const { key, file } = upload;
+  const { size } = file; // once: the browser asks the disk each time
   try {
-    if (file.size > limit.peek()) throw new Error(`Larger than ${bytes(limit.peek())}.`);
-    const stored = await api.upload(key, file, { onProgress: reporter(key, file), isPaused, stop: signal });
+    if (size > limit.peek()) throw new Error(`Larger than ${bytes(limit.peek())}.`);
+    const stored = await api.upload(key, file, { size, onProgress: reporter(key, size), isPaused, stop: signal });
     count({ sent: 1 });
-    if (isOnItsWay(key)) library.mark(key, { id: stored.id, state: "queued", progress: undefined });
+    if (isOnItsWay(key)) library.mark(key, { id: stored.id, state: "queued", progress: undefined, file: undefined });
   } catch (error) {
     if (error instanceof api.Problem && error.isTaken) return sendAsNext(upload, signal);
     fail(upload, error instanceof api.Problem ? trouble(error.problem) : (error as Error).message);
@@ -177,15 +184,15 @@ function sendAsNext(upload: Upload, signal: AbortSignal): Promise<void> {
   if (isOnItsWay(upload.key)) library.remove(upload.key);
   own.delete(upload.key);
   own.add(next.key);
-  library.announce([{ key: next.key, size: next.file.size }]);
+  library.announce([next]);
   return send(next, signal);
 }
 
 // Events may arrive before the response to the upload.
 const isOnItsWay = (key: string): boolean => library.peek(key)?.state === "uploading";
 
-function reporter(key: string, file: File): (part: number) => void {
-  if (file.size < MIN_PROGRESS_BYTES) return () => {};
+function reporter(key: string, size: number): api.Watch["onProgress"] {
+  if (size < MIN_PROGRESS_BYTES) return null;
   let last = 0;
   return (part) => {
     if (part - last < PROGRESS_STEP || !isOnItsWay(key)) return;
