@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from PIL import Image
 
 from image_processor.domain.keys import image_id
 from image_processor.domain.ports import Attributes
+from image_processor.standalone.bucket_mark import KEY, read_mark
 from image_processor.storage.s3 import S3Store
 from support import aws
+from support.counting_proxy import counting_proxy
 from support.served import RECIPE, Served
 from support.waiting import wait_for
 
@@ -89,7 +92,8 @@ def put(server: Served, key: str, body: bytes) -> Any:
 
 
 def keys(store: S3Store) -> list[str]:
-    return [entry.key for entry in store.list()]
+    """All but the mark of the catalog."""
+    return [entry.key for entry in store.list() if entry.key != KEY]
 
 
 def record(server: Served, buckets: Buckets, key: str) -> Any:
@@ -147,12 +151,12 @@ def test_another_server_continues_with_what_it_finds(start: Start, buckets: Buck
     server = start()
     put(server, "a.png", photo("red"))
     wait_for(lambda: is_processed(server, buckets, "a.png"), "the rendition")
-    version = next(iter(buckets.processed.list())).version
+    version = buckets.processed.head(f"a.png/{RENDITION}").entry.version
     server.kill()
     server.start()
     buckets.uploads.put("b.png", photo("blue"), PNG)
     wait_for(lambda: is_processed(server, buckets, "b.png"), "the second original")
-    assert {entry.key: entry.version for entry in buckets.processed.list()}[f"a.png/{RENDITION}"] == version
+    assert buckets.processed.head(f"a.png/{RENDITION}").entry.version == version
 
 
 @pytest.mark.parametrize("settings", ["dynamodb"], indirect=True)
@@ -221,6 +225,50 @@ def test_one_of_two_servers_searches_and_the_other_takes_over_when_it_is_killed(
     wait_for(lambda: is_coordinator(first), "the role that the second one has left")
     logs = "".join(map(log_of, (first, second)))
     assert {logs.count(f" {key} processed ") for key in ("own.png", "lost.png")} == {1}
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_server_with_a_catalog_of_its_own_does_not_start_over_the_buckets_of_another(
+    start: Start, buckets: Buckets
+) -> None:
+    first = start()
+    put(first, "a.png", photo("red"))
+    wait_for(lambda: is_processed(first, buckets, "a.png"), "the rendition")
+    with pytest.raises(AssertionError, match="works in these buckets with another catalog") as refused:
+        start()
+    assert "Set IMAGE_PROCESSOR_TABLE for all of them" in str(refused.value)
+    with pytest.raises(AssertionError, match="works in these buckets with another catalog"):
+        start(IMAGE_PROCESSOR_TABLE=aws.make_table(aws.address()))
+    # The mark survives searches, and the death of its server, which starts again at once.
+    mark = read_mark(buckets.processed)[0]
+    first.kill()
+    first.start()
+    buckets.uploads.put("b.png", photo("blue"), PNG)
+    wait_for(lambda: is_processed(first, buckets, "b.png"), "a search")
+    again = read_mark(buckets.processed)[0]
+    assert mark is not None
+    assert again is not None
+    assert (again.catalog, again.server == mark.server) == (mark.catalog, False)
+    assert first.get("/health")["status"] == "ok"
+    assert first.stop() == 0
+    assert read_mark(buckets.processed)[0] is None
+    start()
+
+
+@pytest.mark.parametrize("settings", ["dynamodb"], indirect=True)
+def test_only_the_coordinator_lists_originals(start: Start, buckets: Buckets) -> None:
+    with ExitStack() as stack:
+        ways = [stack.enter_context(counting_proxy(aws.address(), f"/{buckets.name}/?")) for _ in range(2)]
+        first = start(AWS_ENDPOINT_URL=ways[0].address)
+        wait_for(lambda: is_coordinator(first), "the first coordinator")
+        second = start(AWS_ENDPOINT_URL=ways[1].address)
+        wait_for(lambda: coordinator_of(second), "the name of the coordinator")
+        before = ways[0].count
+        wait_for(lambda: ways[0].count >= before + 3, "three searches")
+        assert ways[1].count == 0
+        first.kill()
+        wait_for(lambda: is_coordinator(second), "the second coordinator")
+        wait_for(lambda: ways[1].count >= 3, "its searches")
 
 
 def doctor(settings: dict[str, str], folder: Path) -> Any:

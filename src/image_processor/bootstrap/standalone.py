@@ -41,6 +41,7 @@ from image_processor.ingest.outbox import Outbox, Send
 from image_processor.renditions.freshness import is_on_demand
 from image_processor.standalone import BUCKET, RENDITIONS_PATH, bucket_name
 from image_processor.standalone.activity import Activity
+from image_processor.standalone.bucket_mark import BucketMark, catalog_id
 from image_processor.standalone.coordination import ALONE, Coordination, Coordinator
 from image_processor.standalone.data_dir_lock import DataDirLock
 from image_processor.standalone.disk_space import DiskSpace, DiskState, DiskStatus
@@ -223,14 +224,37 @@ def open_resumable_uploads(settings: Settings, disk: DiskSpace) -> Iterator[Resu
         cleaner.stop()
 
 
+def _server_name() -> str:
+    """What distinguishes this process from those of other servers."""
+    return f"{socket.gethostname()}:{os.getpid()}-{secrets.token_hex(4)}"
+
+
+@contextmanager
+def _open_bucket_mark(settings: Settings, stores: Stores) -> Iterator[Callable[[], str | None]]:
+    """Mark buckets as those of this server's catalog. Yields what tells of a server with another one.
+
+    Raises Unavailable if there is one.
+    """
+    if not settings.uses_buckets:
+        yield lambda: None
+        return
+    is_shared = settings.table is not None
+    catalog = f"table {settings.table}" if is_shared else catalog_id(settings.data)
+    mark = BucketMark(stores.processed, catalog, _server_name(), is_shared=is_shared)
+    mark.start()
+    try:
+        yield mark.trouble
+    finally:
+        mark.stop()
+
+
 @contextmanager
 def _open_coordination(stores: Stores) -> Iterator[Callable[[], Coordination]]:
     """Who searches for lost work: one of the servers that share a table, else this one."""
     if not isinstance(stores.catalog, RoleLeases):
         yield lambda: ALONE
         return
-    name = f"{socket.gethostname()}:{os.getpid()}-{secrets.token_hex(4)}"
-    coordinator = Coordinator(stores.catalog, name)
+    coordinator = Coordinator(stores.catalog, _server_name())
     coordinator.start()
     try:
         yield coordinator.state
@@ -250,8 +274,8 @@ def build_webhook(settings: Settings) -> Webhook | None:
 
 @contextmanager
 def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
-    """The whole machine. Raises Unavailable if another server uses the same data directory, InvalidSettings
-    for an S3 service that would lose uploads."""
+    """The whole machine. Raises Unavailable if another server uses the same data directory, or one with
+    another catalog the same buckets; InvalidSettings for an S3 service that would lose uploads."""
     from image_processor.standalone.tracing import UploadTracer, trace_rendition  # noqa: PLC0415 - as above
 
     live = LiveRecipe(load_recipe(settings.recipe), lambda recipe: check_recipe(recipe, settings))
@@ -269,6 +293,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
         lock = stack.enter_context(DataDirLock(settings.data, _ONE_SERVER))
         opened = stack.enter_context(open_stores(settings))
         _check_buckets(settings, opened)
+        mark_trouble = stack.enter_context(_open_bucket_mark(settings, opened))
         bucket, sends = bucket_name(settings), _bucket_sends(settings)
         catalog = _own_catalog(opened)
         events = catalog.event_queue() if webhook and catalog else None
@@ -355,7 +380,9 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 bucket,
                 events=events,
                 local_stores=local_stores(opened.uploads, opened.processed),
-                data_trouble=lambda: lock.trouble() or (catalog.damage if catalog else None),
+                data_trouble=lambda: (
+                    lock.trouble() or (catalog.damage if catalog else None) or mark_trouble()
+                ),
                 disk_state=disk.state,
                 reconcile_report=reconcile_loop.report,
                 activity=activity,
