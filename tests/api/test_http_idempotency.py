@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +19,7 @@ from msgspec.structs import replace
 
 from image_processor.api import idempotency
 from image_processor.config.tokens import Scope, create_token
+from image_processor.domain.errors import Unavailable
 from image_processor.standalone import stored_responses
 from image_processor.standalone.stored_responses import StoredResponse, StoredResponses
 from support.waiting import wait_for
@@ -265,6 +268,48 @@ def responses(tmp_path: Path) -> Iterator[StoredResponses]:
 
 
 NOW = [0.0]
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_a_damaged_file_is_begun_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, is_running: bool
+) -> None:
+    """It holds nothing for longer than a day, so it stops neither a start nor requests."""
+    file = tmp_path / "responses.sqlite"
+    before = StoredResponses(file)
+    before.put("a", stored())
+    if not is_running:
+        before.close()
+    for part in tmp_path.iterdir():
+        part.write_bytes(os.urandom(part.stat().st_size))
+    responses = before if is_running else StoredResponses(file)
+    responses.put("b", stored(2))
+    assert (responses.find("a"), responses.find("b")) == (None, stored(2))
+    assert caplog.text.count("is damaged and begun anew") == 1
+    responses.close()
+    assert StoredResponses(file).find("b") == stored(2)
+
+
+def test_a_response_of_another_version_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "responses.sqlite"
+    responses = StoredResponses(file)
+    responses.put("a", stored())
+    with sqlite3.connect(file) as other:
+        other.execute("UPDATE responses SET response = x'80'")
+    assert responses.find("a") is None
+    responses.put("a", stored(2))
+    assert responses.find("a") == stored(2)
+
+
+def test_others_on_the_machine_cannot_read_responses(tmp_path: Path) -> None:
+    file = tmp_path / "responses.sqlite"
+    StoredResponses(file).put("a", stored())
+    assert {part.stat().st_mode & 0o777 for part in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match=r"idempotency\.sqlite: "):
+        StoredResponses(tmp_path / "no-such-folder" / "responses.sqlite")
 
 
 def test_a_response_expires_after_a_day(responses: StoredResponses) -> None:

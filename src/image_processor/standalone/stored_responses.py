@@ -1,10 +1,12 @@
 """Responses to requests with an Idempotency-Key, in a file of their own, so that they survive a restart.
 
-Not in the catalog: they last a day and need no backup. `api.idempotency` decides what is stored.
+Not in the catalog: they last a day and need no backup, and a damaged file is begun anew. `api.idempotency`
+decides what is stored.
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 import time
@@ -32,6 +34,12 @@ CREATE TABLE IF NOT EXISTS responses (
     response BLOB NOT NULL
 ) STRICT
 """
+_FILES = ("", "-wal", "-shm")
+"""What SQLite adds to the name of a file for those beside it."""
+
+_NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY})
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_log = logging.getLogger(__name__)
 
 
 class StoredResponse(Struct, frozen=True):
@@ -48,21 +56,25 @@ class StoredResponses:
     Unavailable."""
 
     def __init__(self, file: Path, clock: Callable[[], float] = time.time) -> None:
+        self._file = file
         self._clock = clock
         self._lock = threading.Lock()
         try:
-            self._connection = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute(_SCHEMA)
-        except sqlite3.Error as error:
-            raise _translated(error) from error
+            self._connection = self._open()
+        except (sqlite3.Error, OSError) as error:
+            if not _is_damage(error):
+                raise _translated(error) from error
+            self._connection = self._open_anew()
 
     def find(self, name: str) -> StoredResponse | None:
         """The response; None if there is none or it has expired."""
         row = self._execute(
             "SELECT response FROM responses WHERE name = ? AND created_at > ?", (name, self._oldest())
         )
-        return msgspec.msgpack.decode(row[0][0], type=StoredResponse) if row else None
+        try:
+            return msgspec.msgpack.decode(row[0][0], type=StoredResponse) if row else None
+        except msgspec.DecodeError:  # of another version of this program
+            return None
 
     def put(self, name: str, response: StoredResponse) -> None:
         """Store a response in place of an expired one, and delete what has expired."""
@@ -83,14 +95,47 @@ class StoredResponses:
     def _oldest(self) -> float:
         return self._clock() - LIFETIME_SECONDS
 
-    def _execute(self, statement: str, values: tuple[object, ...]) -> list[tuple[bytes]]:
+    def _open(self) -> sqlite3.Connection:
+        self._file.touch(mode=0o600)  # responses have signed URLs
+        connection = sqlite3.connect(self._file, check_same_thread=False, isolation_level=None)
         try:
-            with self._lock:
-                return self._connection.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(_SCHEMA)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _open_anew(self) -> sqlite3.Connection:
+        """Delete the damaged file, and begin another one. Raises Unavailable."""
+        _log.error("%s is damaged and begun anew: requests that are sent again may be run again", FILE)
+        try:
+            for suffix in _FILES:
+                self._file.with_name(self._file.name + suffix).unlink(missing_ok=True)
+            return self._open()
+        except (sqlite3.Error, OSError) as error:
             raise _translated(error) from error
 
+    def _execute(self, statement: str, values: tuple[object, ...]) -> list[tuple[bytes]]:
+        with self._lock:
+            try:
+                return self._connection.execute(statement, values).fetchall()
+            except sqlite3.Error as error:
+                if not _is_damage(error):
+                    raise _translated(error) from error
+            self._connection.close()
+            self._connection = self._open_anew()
+            return self._connection.execute(statement, values).fetchall()
 
-def _translated(error: sqlite3.Error) -> Unavailable:
-    is_full = getattr(error, "sqlite_errorcode", None) in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY}
-    return (InsufficientStorage if is_full else Unavailable)(f"{FILE}: {error}")
+
+def _is_damage(error: Exception) -> bool:
+    return _code(error) in _DAMAGED
+
+
+def _code(error: Exception) -> int:
+    """SQLite's primary result code, which is the last byte of the extended one; 0 of other errors."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _translated(error: Exception) -> Unavailable:
+    return (InsufficientStorage if _code(error) in _NO_ROOM else Unavailable)(f"{FILE}: {error}")
