@@ -158,6 +158,22 @@ def test_openmetrics_is_answered_where_it_is_asked_for(client: Client) -> None:
     assert client.get("/metrics").headers["content-type"].startswith("text/plain; version=")
 
 
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text; version=x",
+        "application/openmetrics-text; version==1",
+        "text/plain;version=1.x;escaping=",
+        ";=,;",
+        "\xff",
+    ],
+)
+def test_an_accept_that_means_nothing_gets_the_text_format(client: Client, accept: str) -> None:
+    response = client.get("/metrics", headers={"accept": accept.encode("latin-1")})
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain; version=")
+
+
 def test_counts_of_several_processes_add_up() -> None:
     statistics = HitStatistics()
     assert statistics.take() is None

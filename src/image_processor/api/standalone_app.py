@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from fastapi.staticfiles import StaticFiles
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
 from image_processor import __version__
 from image_processor.domain.errors import NotFound, Refused, Unavailable
@@ -170,9 +171,18 @@ async def get_metrics(request: Request, context: StandaloneContextOf) -> Respons
     statistics: HitStatistics = request.app.state.hit_statistics
     if counts := statistics.take():
         context.metrics.count_hits(counts)
-    encode, media_type = choose_encoder(request.headers.get("accept", ""))
+    encode, media_type = _encoder(request.headers.get("accept", ""))
     text = await run_in_threadpool(encode, context.metrics.registry)
     return Response(text, headers={"content-type": media_type})
+
+
+def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:
+    """What writes metrics as the client asks for them, and its media type. The text format where
+    prometheus_client (0.26) stumbles over a version that is none, such as `version=x`."""
+    try:
+        return choose_encoder(accept)
+    except (TypeError, ValueError):
+        return choose_encoder("")
 
 
 @router.head("/", include_in_schema=False)
