@@ -68,6 +68,15 @@ def test_a_reconcile_upload_is_not_read_early(ingest):
     assert set(ingest.uploads.calls) == {"head"}
 
 
+def test_a_skipped_original_is_not_read(ingest):
+    """It has renditions of an earlier recipe, so that it needs a lease."""
+    ingest.processor().process(upload("cat.jpg"))
+    ingest.recipe = parse_recipe(MANY.replace('match = "**"', 'match = "dogs/**"'))
+    ingest.uploads = RecordingStore(ingest.uploads)
+    assert ingest.processor().process(upload("cat.jpg")).status is OutcomeStatus.SKIPPED
+    assert set(ingest.uploads.calls) == {"head"}
+
+
 def test_renditions_are_written_concurrently_and_recorded_in_order(ingest):
     together = threading.Barrier(4)
     really_put = ingest.processed.put

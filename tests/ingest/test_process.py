@@ -340,14 +340,15 @@ def test_a_skipped_upload_without_output_acquires_no_lease(ingest):
     assert ingest.record("ignored/cat.jpg") is None
 
 
-def test_a_transient_failure_releases_the_lease(ingest):
+@pytest.mark.parametrize("failure", [Unavailable("try later"), MemoryError(), KeyboardInterrupt()])
+def test_whatever_ends_the_work_releases_the_lease(ingest, failure):
     ingest.put("cat.jpg", b"cat")
 
-    def unavailable(*_args, **_kwargs):
-        raise Unavailable("try later")
+    def fail(*_args, **_kwargs):
+        raise failure
 
-    ingest.render = unavailable
-    with pytest.raises(Unavailable):
+    ingest.render = fail
+    with pytest.raises(type(failure)):
         ingest.processor().process(upload("cat.jpg"))
     ingest.render = fake_render
     assert ingest.processor("other").process(upload("cat.jpg")).status is OutcomeStatus.PROCESSED
@@ -364,6 +365,30 @@ def test_an_original_that_changes_while_it_is_rendered_is_rendered_again(ingest)
     ingest.render = render
     outcome = ingest.processor().process(upload("cat.jpg"))
     assert outcome.record.revision == 2
+    ingest.assert_converged()
+
+
+def test_an_original_that_changes_while_it_is_reprocessed_and_is_done_by_another_is_not_done_again(ingest):
+    """To be made anew was asked of the version that is gone."""
+    ingest.put("cat.jpg", b"first")
+    ingest.processor().process(upload("cat.jpg"))
+    rendered = []
+    complete = ingest.catalog.complete
+
+    def render(data, *args, **kwargs):
+        rendered.append(data)
+        return fake_render(data, *args, **kwargs)
+
+    def change_after_completion(*args, **kwargs):
+        completed = complete(*args, **kwargs)
+        ingest.catalog.complete = complete
+        ingest.put("cat.jpg", b"second")
+        ingest.processor("other").process(upload("cat.jpg"))
+        return completed
+
+    ingest.catalog.complete, ingest.render = change_after_completion, render
+    outcome = ingest.processor().process(upload("cat.jpg", kind=UploadKind.REPROCESS))
+    assert (outcome.status, rendered) == (OutcomeStatus.UNCHANGED, [b"first", b"second"])
     ingest.assert_converged()
 
 
