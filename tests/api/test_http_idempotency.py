@@ -222,6 +222,26 @@ def test_the_answer_to_a_form_that_is_none_is_not_stored(
     assert machine.ingest.uploads.bodies() == {"a.jpg": b"a cat"}
 
 
+def test_of_strangers_only_what_a_signed_form_allows_is_stored(machine: Machine) -> None:
+    """Otherwise they would push out the responses that others rely on."""
+    text, token = create_token(Scope.WRITE, "site")
+    machine.settings = replace(machine.settings, tokens=(token,))
+    no_file = b'--x\r\nContent-Disposition: form-data; name="key"\r\n\r\na.jpg\r\n--x--\r\n'
+    with asyncio.Runner() as runner:
+        client = Client(machine.app(), runner)
+        bearer = {"authorization": f"Bearer {text}"}
+        signed = client.post("/uploads", json={"key": "a.jpg"}, headers=bearer).json()
+        for headers, is_stored in ((form()[1], False), (form()[1] | bearer, True)):
+            responses = [post_form(client, no_file, headers) for _ in range(2)]
+            assert [response.status_code for response in responses] == [400, 400]
+            assert ("idempotent-replayed" in responses[1].headers) is is_stored
+        files = {"file": ("a.jpg", b"a cat")}
+        for is_again in (False, True):
+            response = client.post("/uploads", data=signed["fields"], files=files, headers=KEY)
+            assert response.status_code == 201
+            assert ("idempotent-replayed" in response.headers) is is_again
+
+
 def test_asking_for_a_signed_form_is_not_stored(client: Client) -> None:
     for _ in range(2):
         response = client.post("/uploads", json={"key": "a.jpg"}, headers=KEY)
@@ -271,7 +291,7 @@ NOW = [0.0]
 
 
 @pytest.mark.parametrize("is_running", [False, True])
-def test_a_damaged_file_is_begun_anew(
+def test_an_empty_file_takes_the_place_of_a_damaged_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, *, is_running: bool
 ) -> None:
     """It holds nothing for longer than a day, so it stops neither a start nor requests."""
@@ -285,7 +305,7 @@ def test_a_damaged_file_is_begun_anew(
     responses = before if is_running else StoredResponses(file)
     responses.put("b", stored(2))
     assert (responses.find("a"), responses.find("b")) == (None, stored(2))
-    assert caplog.text.count("is damaged and begun anew") == 1
+    assert caplog.text.count("is damaged, and an empty one takes its place") == 1
     responses.close()
     assert StoredResponses(file).find("b") == stored(2)
 

@@ -113,7 +113,7 @@ class IdempotencyMiddleware:
             await of_error(error)(scope, receive, send)
             return
         if stored is None:
-            recorder = _Recorder(send)
+            recorder = _Recorder(send, _last_stored(scope))
             await self._app(scope, body.receive, recorder.send)
             await self._store(name, recorder.response(body.fingerprint()))
             self._running.discard(name)
@@ -149,10 +149,11 @@ class IdempotencyMiddleware:
 
 class _Recorder:
     """Passes a response on and remembers it. The last part is held back until `finish`: when a client has the
-    whole response, it is stored."""
+    whole response, it is stored unless its status is above ``last_status``."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, last_status: int) -> None:
         self._send = send
+        self._last_status = last_status
         self._start: MutableMapping[str, Any] = {}
         self._body = b""
         self._last: Message | None = None
@@ -176,13 +177,19 @@ class _Recorder:
     def response(self, fingerprint: str | None) -> StoredResponse | None:
         """None for one that is not to be stored, as of a request that was not read to its end."""
         status = self._start.get("status", 500)
-        is_final = status < 500 and status not in _NOT_RUN
+        is_final = status <= self._last_status and status not in _NOT_RUN
         if fingerprint is None or not (
             is_final and self._last is not None and len(self._body) <= MAX_BODY_BYTES
         ):
             return None
         headers = tuple((bytes(name), bytes(value)) for name, value in self._start["headers"])
         return StoredResponse(fingerprint, status, headers, self._body)
+
+
+def _last_stored(scope: Scope) -> int:
+    """The last status that is stored for the caller. Of strangers only what they may do, by a signed form:
+    otherwise requests that anybody can send would take the place of what others rely on."""
+    return 299 if caller_of(HTTPConnection(scope)).scope is None else 499
 
 
 def _name(scope: Scope, key: str) -> str:

@@ -1,6 +1,6 @@
 """Responses to requests with an Idempotency-Key, in a file of their own, so that they survive a restart.
 
-Not in the catalog: they last a day and need no backup, and a damaged file is begun anew. `api.idempotency`
+Not in the catalog: they last a day and need no backup, and an empty file takes the place of a damaged one. `api.idempotency`
 decides what is stored.
 """
 
@@ -108,7 +108,10 @@ class StoredResponses:
 
     def _open_anew(self) -> sqlite3.Connection:
         """Delete the damaged file, and begin another one. Raises Unavailable."""
-        _log.error("%s is damaged and begun anew: requests that are sent again may be run again", FILE)
+        _log.error(
+            "%s is damaged, and an empty one takes its place: requests that are sent again may be run again",
+            FILE,
+        )
         try:
             for suffix in _FILES:
                 self._file.with_name(self._file.name + suffix).unlink(missing_ok=True)
