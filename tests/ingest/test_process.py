@@ -392,6 +392,33 @@ def test_an_original_that_changes_while_it_is_reprocessed_and_is_done_by_another
     ingest.assert_converged()
 
 
+def test_bytes_that_were_read_before_the_lease_are_not_taken_for_a_later_version(ingest):
+    ingest.put("cat.jpg", b"first")
+    ingest.processor().process(upload("cat.jpg"))
+    ingest.put("cat.jpg", b"second")
+    rendered, early = [], threading.Event()
+    acquire, get = ingest.catalog.acquire, ingest.uploads.get
+
+    def render(data, *args, **kwargs):
+        rendered.append(data)
+        return fake_render(data, *args, **kwargs)
+
+    def get_early(*args, **kwargs):
+        found = get(*args, **kwargs)
+        early.set()
+        return found
+
+    def replace_before(*args, **kwargs):
+        assert early.wait(30)
+        ingest.put("cat.jpg", b"third")
+        return acquire(*args, **kwargs)
+
+    ingest.uploads.get, ingest.catalog.acquire, ingest.render = get_early, replace_before, render
+    ingest.processor().process(upload("cat.jpg"))
+    assert rendered == [b"third"]
+    ingest.assert_converged()
+
+
 def test_an_original_deleted_while_it_is_rendered_leaves_nothing(ingest):
     ingest.put("cat.jpg", b"cat")
 

@@ -1,7 +1,7 @@
 """Responses to requests with an Idempotency-Key, in a file of their own, so that they survive a restart.
 
-Not in the catalog: they last a day and need no backup, and an empty file takes the place of a damaged one. `api.idempotency`
-decides what is stored.
+Not in the catalog: they last a day and need no backup, and an empty file takes the place of a damaged one.
+`api.idempotency` decides what is stored.
 """
 
 from __future__ import annotations
