@@ -12,12 +12,13 @@ import pyvips
 
 from image_processor.domain.geometry import Size
 from image_processor.domain.models import VisualSummary
-from image_processor.engine.operations.pixels import flatten, materialise, resize
+from image_processor.engine.operations.pixels import flatten, from_memory, materialise, resize
 
+from .attention import SIDE, find_attention
 from .palette import colour_boxes, dominant_colour, palette
 from .placeholders import blurhash, lowest_frequencies, rows_of, thumbhash
 
-_HASH_SIDE = 32
+_HASH_SIDE = SIDE
 
 _CENTRE = (0.5, 0.5)
 
@@ -28,14 +29,15 @@ def summarise(level: pyvips.Image) -> VisualSummary:
     width, height = (max(1, side * _HASH_SIDE // longest) for side in (level.width, level.height))
     rgb, rgba = _both(resize(level, Size(width, height)))
     boxes = colour_boxes(rgba)
-    square = resize(flatten(level, None), Size(_HASH_SIDE, _HASH_SIDE)).colourspace("b-w")
+    square = resize(flatten(level, None), Size(_HASH_SIDE, _HASH_SIDE))
+    pixels = _bytes_of(square)
     return VisualSummary(
         dominant_colour=dominant_colour(boxes),
         thumbhash=base64.b64encode(thumbhash(width, height, rgba)).decode(),
-        perceptual_hash=perceptual_hash(_bytes_of(square)),
+        perceptual_hash=perceptual_hash(_bytes_of(from_memory(pixels, square).colourspace("b-w"))),
         blurhash=blurhash(width, height, rgb),
         palette=palette(boxes),
-        focus=focus(level),
+        focus=focus(level, pixels),
     )
 
 
@@ -50,18 +52,26 @@ def perceptual_hash(grey: bytes) -> str:
     return f"{int(bits, 2):016x}"
 
 
-def focus(level: pyvips.Image) -> tuple[float, float]:
-    """The focal point: x and y as parts (0-1, three decimals) of width and height.
+def focus(level: pyvips.Image, square: bytes) -> tuple[float, float]:
+    """The focal point: x and y as parts (0-1, three decimals) of width and height. ``square`` are the
+    pixels of ``level`` resized to 32 x 32, without alpha.
 
     It is the centre of attention of libvips' smartcrop for the largest square of the image. For an image in
     which nothing stands out it is the centre; libvips would return the top left corner.
     """
-    side = min(level.width, level.height)
-    _, attention = level.smartcrop(side, side, interesting="attention", attention_x=True, attention_y=True)
-    x, y = attention["attention_x"], attention["attention_y"]
+    x, y = _attention(level, square)
     if (x, y) == (0, 0) and _is_flat(level):
         return _CENTRE
     return round((x + 0.5) / level.width, 3), round((y + 0.5) / level.height, 3)
+
+
+def _attention(level: pyvips.Image, square: bytes) -> tuple[int, int]:
+    side = min(level.width, level.height)
+    # libvips premultiplies alpha, and enlarges in another way.
+    if side >= SIDE and not level.hasalpha():
+        return find_attention(square, level.width, level.height)
+    _, found = level.smartcrop(side, side, interesting="attention", attention_x=True, attention_y=True)
+    return found["attention_x"], found["attention_y"]
 
 
 def _is_flat(level: pyvips.Image) -> bool:
