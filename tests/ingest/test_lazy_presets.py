@@ -236,6 +236,23 @@ def test_a_preset_that_becomes_eager_gets_its_renditions(ingest: IngestFixture) 
     assert LAZY in ingest.expected()
 
 
+def test_another_eager_preset_keeps_what_views_made(ingest: IngestFixture) -> None:
+    view(ingest)
+    ingest.recipe = parse_recipe(TEXT.replace("width = 10\n", "width = 15\n"))
+    assert process(ingest) is OutcomeStatus.PROCESSED
+    assert sorted(ingest.processed.bodies()) == ["cat.jpg/w=15,fm=webp.webp", LAZY]
+
+
+def test_a_repair_keeps_what_views_made_also_of_an_original_that_was_corrected_before(
+    ingest: IngestFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view(ingest)
+    monkeypatch.setattr(process_module, "is_corrected", lambda *_, **__: True)
+    ingest.processed.delete(THUMBNAIL)
+    assert process(ingest) is OutcomeStatus.PROCESSED
+    assert sorted(ingest.processed.bodies()) == [THUMBNAIL, LAZY]
+
+
 def test_a_removed_lazy_preset_leaves_nothing_behind(ingest: IngestFixture) -> None:
     view(ingest)
     ingest.recipe = parse_recipe(TEXT.replace("[10, 20, 30]", "[10, 30]"))
