@@ -290,6 +290,18 @@ def test_what_is_announced_before_a_change_is_sent_once_and_has_another_id_in_ea
         cdn.assert_right()
 
 
+def test_a_deletion_that_was_announced_is_invalidated_once() -> None:
+    """An invalidation of a path costs money."""
+    ingest = IngestFixture()
+    ingest.put("cat.jpg", b"cat")
+    ingest.processor().process(upload("cat.jpg"))
+    ingest.processed.put("cat.jpg/w=7,fm=webp.webp", b"foreign", Attributes())
+    cdn = with_cdn(ingest)
+    ingest.uploads.delete("cat.jpg")
+    ingest.processor().process(upload("cat.jpg", kind=UploadKind.DELETED))
+    assert (cdn.kept, len(cdn.changes)) == ({}, 1)
+
+
 def test_overwritten_late_writes_that_no_record_has_are_invalidated(monkeypatch: pytest.MonkeyPatch) -> None:
     ingest = IngestFixture()
     ingest.put("cat.jpg", b"bad")
