@@ -20,6 +20,7 @@ from image_processor.domain.errors import (
     Refused,
     SourceFailed,
     SourceNotAllowed,
+    Unavailable,
 )
 from image_processor.domain.models import Upload, UploadKind
 from image_processor.domain.ports import ABSENT, Attributes, RemoteFile, Validators
@@ -348,6 +349,47 @@ def test_an_upload_meanwhile_wins(machine: Machine, is_stored: bool) -> None:  #
     else:
         assert machine.fetch().error is None
     assert machine.body() == OTHER
+
+
+def test_an_upload_that_wins_and_is_deleted_at_once_says_nothing_about_the_source(machine: Machine) -> None:
+    head = machine.store.head
+
+    def upload_and_delete() -> None:
+        machine.store.put(KEY, OTHER, Attributes())
+        machine.store.head = deleted  # type: ignore[method-assign]
+
+    def deleted(key: str) -> Any:
+        machine.store.head = head  # type: ignore[method-assign]
+        machine.store.delete(key)
+        return head(key)
+
+    machine.source.meanwhile = upload_and_delete
+    with pytest.raises(Unavailable, match="changes too fast"):
+        machine.fetch()
+    machine.source.meanwhile = lambda: None
+    assert machine.fetch().is_new
+    assert machine.body() == PNG
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_clock_that_is_set_back_does_not_keep_a_copy(machine: Machine, *, is_restarted: bool) -> None:
+    machine.fetch()
+    machine.now -= 100_000
+    if is_restarted:
+        machine.remote.close()
+        machine.start()
+    machine.use()
+    assert len(machine.source.asked) == 2
+    machine.use()
+    assert len(machine.source.asked) == 2, "it is fresh again"
+
+
+def test_a_clock_that_is_set_back_does_not_keep_a_failure(machine: Machine) -> None:
+    machine.source.error = SourceFailed("down")
+    machine.fetch()
+    machine.now -= 100_000
+    machine.source.error = None
+    assert machine.fetch().is_new
 
 
 def test_a_copy_of_another_url_is_an_upload(machine: Machine) -> None:

@@ -59,6 +59,9 @@ _SOURCE, _EXPIRES, _ETAG, _MODIFIED = "remote-source", "remote-expires", "remote
 _MAX_COPIES = 100_000
 """Copies whose expiry is remembered, about 300 bytes each."""
 _MAX_FAILURES = 10_000
+_SKEW_SECONDS = 60.0
+"""How much the clocks of servers over the same buckets may differ."""
+
 _RESULTS: tuple[tuple[type[ImageProcessorError], str], ...] = (
     (NotFound, "missing"),
     (SourceNotAllowed, "not-allowed"),
@@ -151,6 +154,7 @@ class RemoteOriginals:
         self._uploads = uploads
         self._submit = submit
         self._policy = policy
+        self._longest = max(policy.max_seconds, policy.failure_seconds)
         self._on_fetch = on_fetch
         self._clock = clock
         self._lock = threading.Lock()
@@ -187,7 +191,7 @@ class RemoteOriginals:
         """Note that the stored original ``key`` is used: ask its source again if its copy has expired."""
         with self._lock:  # first, because each hit comes here
             known = self._copies.get(key)
-        if known is not None and known.expires > self._clock():
+        if known is not None and self._is_fresh(known):
             return
         found = self.sources.source_of(key)
         if found is None or self._failure(key):
@@ -266,7 +270,10 @@ class RemoteOriginals:
                 if job.condition is not None:
                     raise
                 # Somebody has uploaded it meanwhile, which wins.
-                return "fetched", self._uploads.head(job.key).entry
+                stored = self._head(job.key)
+                if stored is None:
+                    raise Unavailable(f"{job.key!r} changes too fast to be fetched") from None
+                return "fetched", stored.entry
         self._renew(entry, file, file.validators)
         if not job.is_forced:
             self._submit(Upload(self._bucket, job.key, UploadKind.CREATED, entry.version))
@@ -344,7 +351,11 @@ class RemoteOriginals:
             expires = float(stated) if stated.isdecimal() else 0.0
             known = _Copy(version, expires, _stored_validators(stored))
             self._remember(job.key, known)
-        return known.expires <= self._clock()
+        return not self._is_fresh(known)
+
+    def _is_fresh(self, known: _Copy) -> bool:
+        """Not if it expires later than any copy: the clock was set back, or the maximum lowered."""
+        return 0 < known.expires - self._clock() <= self._longest + _SKEW_SECONDS
 
     def _validators(self, stored: StoredObject) -> Validators:
         with self._lock:
@@ -372,7 +383,7 @@ class RemoteOriginals:
     def _failure(self, key: str) -> ImageProcessorError | None:
         with self._lock:
             until, error = self._failures.get(key, (0.0, None))
-            if error is not None and until <= self._clock():
+            if error is not None and not 0 < until - self._clock() <= self._longest + _SKEW_SECONDS:
                 del self._failures[key]
                 return None
         return error
