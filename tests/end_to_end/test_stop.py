@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from support.hanging import silent, unreachable
 from support.served import Served
 from support.waiting import wait_for
 
@@ -95,6 +96,40 @@ def test_stopped_renderers_do_not_keep_the_server(server, tmp_path):
     server.start()
     server.wait_until(lambda: list(processed.glob("b.jpg*")))
     assert server.stop() == 0
+
+
+@pytest.mark.parametrize(("scheme", "hanging"), [("http", unreachable), ("https", silent), ("http", silent)])
+def test_a_remote_source_that_does_not_answer_does_not_keep_the_server(server, tmp_path, scheme, hanging):
+    with hanging() as port:
+        source = f"{scheme}://127.0.0.1:{port}/"
+        remote = {
+            "IMAGE_PROCESSOR_REMOTE_SOURCES": f"far/={source}",
+            "IMAGE_PROCESSOR_REMOTE_PRIVATE": "127.0.0.1",
+            "IMAGE_PROCESSOR_REMOTE_TIMEOUT_SECONDS": "300",
+        }
+        server.settings |= remote
+        server.start()
+        answers = []
+
+        def request():
+            try:
+                urllib.request.urlopen(f"{server.address}/renditions/far/a.jpg?w=20&fm=jpeg")
+            except urllib.error.HTTPError as error:
+                answers.append(error.code)
+
+        before = connections_to(port)
+        client = threading.Thread(target=request)
+        client.start()
+        server.wait_until(lambda: connections_to(port) > before)
+        assert server.stop() == 0
+        client.join()
+    assert answers == [503]
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def connections_to(port):
+    """How many connections of this machine lead to one of its ports, or try to."""
+    return Path("/proc/self/net/tcp").read_text().count(f" 0100007F:{port:04X} 0")
 
 
 STOPPING = """

@@ -12,8 +12,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,10 +22,12 @@ from image_processor.config.remote_sources import parse_remote_sources
 from image_processor.domain.errors import AddressNotAllowed, NotFound, Refused, SourceFailed, SourceNotAllowed
 from image_processor.domain.ports import Validators
 from image_processor.remote.addresses import PrivateHosts
-from image_processor.remote.dialer import Dialer, system_addresses
+from image_processor.remote.dialer import Dialer
 from image_processor.remote.http_source import HttpSource
+from image_processor.remote.resolver import Resolve, system_addresses
 from support.certificates import make_certificate
 from support.dripping import dripping
+from support.hanging import silent, unreachable
 from support.scripted_http import HANG_UP, Reply, Script, scripted
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -607,3 +609,36 @@ def test_closing_breaks_off_what_is_read() -> None:
                 list(file.chunks)
         with pytest.raises(SourceFailed):
             fetch(source, base + "a.jpg")
+
+
+@contextmanager
+def at_a_name_server() -> Iterator[tuple[str, Resolve]]:
+    answer = threading.Event()
+    yield "http://slow.example/", lambda *_: [str(answer.wait(PATIENCE))]
+    answer.set()
+
+
+@contextmanager
+def while_connecting() -> Iterator[tuple[str, Resolve]]:
+    with unreachable() as port:
+        yield f"http://127.0.0.1:{port}/", lambda host, _: [host]
+
+
+@contextmanager
+def in_a_handshake() -> Iterator[tuple[str, Resolve]]:
+    with silent() as port:
+        yield f"https://127.0.0.1:{port}/", lambda host, _: [host]
+
+
+@pytest.mark.parametrize("hanging", [at_a_name_server, while_connecting, in_a_handshake])
+def test_closing_breaks_off_what_is_being_opened(
+    hanging: Callable[[], AbstractContextManager[tuple[str, Resolve]]],
+) -> None:
+    with hanging() as (base, resolve):
+        allowed = parse_remote_sources([f"k/={base}"])
+        dialer = Dialer(PrivateHosts.of(("127.0.0.1/32",)), resolve)
+        source = HttpSource(dialer, allowed.allows, seconds=PATIENCE, connections=2)
+        threading.Timer(0.3, dialer.close).start()
+        with pytest.raises(SourceFailed) as caught:
+            fetch(source, base + "a.jpg")
+    assert "it takes too long" not in str(caught.value)

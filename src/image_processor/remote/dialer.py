@@ -10,32 +10,20 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from socket import AF_INET, AF_INET6, IPPROTO_TCP, SHUT_RDWR, SOCK_STREAM, TCP_NODELAY, getaddrinfo, socket
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, SHUT_RDWR, SOCK_STREAM, TCP_NODELAY, socket
 from weakref import WeakSet
 
 from image_processor.config.remote_sources import RemoteUrl
 from image_processor.domain.errors import AddressNotAllowed
 
 from .addresses import PrivateHosts
+from .resolver import STOPPING, Resolve, Resolver, system_addresses
 
-Resolve = Callable[[str, int], Sequence[str]]
-"""Returns the addresses of a host. Raises OSError."""
-
-_RESOLVERS = 16
-"""Names that are resolved at a time, in threads: the system's resolver knows no deadline."""
 _MAX_ADDRESSES = 8
-_STOPPING = "the server is stopping"
 _log = logging.getLogger(__name__)
-
-
-def system_addresses(host: str, port: int) -> Sequence[str]:
-    """The addresses that the system has for ``host``: in its files, else by DNS."""
-    found = getaddrinfo(host, port, type=SOCK_STREAM, proto=IPPROTO_TCP)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 class Dialer:
@@ -43,20 +31,19 @@ class Dialer:
 
     def __init__(self, private: PrivateHosts, resolve: Resolve = system_addresses) -> None:
         self._private = private
-        self._resolve = resolve
-        self._resolvers = ThreadPoolExecutor(_RESOLVERS, "resolve")
+        self._resolver = Resolver(resolve)
         self._lock = threading.Lock()
         self._open: WeakSet[socket] = WeakSet()
         self._is_closed = False
 
     def close(self) -> None:
-        """Break off what is read from all connections, and open no more."""
+        """Break off all connections, also those that are being opened, and open no more."""
         with self._lock:
             self._is_closed = True
             for sock in self._open:
                 with suppress(OSError):
                     socket.shutdown(sock, SHUT_RDWR)  # not SSLSocket's own, which its reader does not expect
-        self._resolvers.shutdown(wait=False, cancel_futures=True)
+        self._resolver.close()
 
     def dial(self, url: RemoteUrl, deadline: float) -> socket:
         """A connection to the host of ``url``, with TLS where it is https, before ``deadline`` on
@@ -64,26 +51,29 @@ class Dialer:
         """
         host = url.host.strip("[]")
         addresses = self._allowed_addresses(host, url.port, deadline)
-        sock = _connect(addresses, url.port, deadline)
+        sock = self._connect(addresses, url.port, deadline)
+        if url.scheme != "https":
+            return sock
         try:
-            if url.scheme == "https":
-                sock.settimeout(_remaining(deadline))
-                # A handshake ends with the timeout, however its bytes are spread.
-                sock = self._tls.wrap_socket(sock, server_hostname=host)
-            self._register(sock)
+            secure = self._tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
         except BaseException:
             sock.close()
             raise
-        return sock
+        try:
+            self._register(secure)
+            # A handshake ends with the timeout, however its bytes are spread.
+            secure.settimeout(_remaining(deadline))
+            secure.do_handshake()
+        except BaseException:
+            secure.close()
+            raise
+        return secure
 
     def judge(self, host: str, port: int, deadline: float) -> Mapping[str, str | None]:
         """The addresses of ``host``, each with the kind that refuses it, None if it is allowed. At least one.
         Raises OSError."""
         try:
-            answer = self._resolvers.submit(self._resolve, host, port)
-            addresses = list(answer.result(_remaining(deadline)))[:_MAX_ADDRESSES]
-        except (RuntimeError, CancelledError):  # after `close`
-            raise OSError(_STOPPING) from None
+            addresses = list(self._resolver.addresses(host, port, deadline))[:_MAX_ADDRESSES]
         except UnicodeError:
             raise OSError(f"{host} is no name of a host") from None
         if not addresses:
@@ -102,35 +92,35 @@ class Dialer:
                 raise AddressNotAllowed(f"expected a public address for {host}, got one that is {kind}")
         return list(judged)
 
+    def _connect(self, addresses: Sequence[str], port: int, deadline: float) -> socket:
+        """A connection to the first of the addresses that accepts one."""
+        problem: OSError | None = None
+        for index, address in enumerate(addresses):
+            sock = socket(AF_INET6 if ":" in address else AF_INET, SOCK_STREAM)
+            try:
+                self._register(sock)
+                # An address that does not answer leaves time for the others.
+                sock.settimeout(_remaining(deadline) / (len(addresses) - index))
+                sock.connect((address, port))
+                with suppress(OSError):
+                    sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+            except OSError as error:
+                sock.close()
+                problem = error
+            else:
+                return sock
+        assert problem is not None
+        raise problem
+
     def _register(self, sock: socket) -> None:
         with self._lock:
             if self._is_closed:
-                raise OSError(_STOPPING)
+                raise OSError(STOPPING)
             self._open.add(sock)
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         return ssl.create_default_context()
-
-
-def _connect(addresses: Sequence[str], port: int, deadline: float) -> socket:
-    """A connection to the first of the addresses that accepts one."""
-    problem: OSError | None = None
-    for index, address in enumerate(addresses):
-        sock = socket(AF_INET6 if ":" in address else AF_INET, SOCK_STREAM)
-        try:
-            # An address that does not answer leaves time for the others.
-            sock.settimeout(_remaining(deadline) / (len(addresses) - index))
-            sock.connect((address, port))
-            with suppress(OSError):
-                sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-        except OSError as error:
-            sock.close()
-            problem = error
-        else:
-            return sock
-    assert problem is not None
-    raise problem
 
 
 def _remaining(deadline: float) -> float:
