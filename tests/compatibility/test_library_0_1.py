@@ -5,20 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
 import tarfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-
-from support.plain_http import NO_CERTIFICATES
+from opened_library import assert_no_file_is_lost_or_written_again, run, served, unpack
 
 FIXTURE = Path(__file__).parent / "library_0_1"
 EXPECTED: dict[str, Any] = json.loads((FIXTURE / "expected.json").read_text(encoding="utf-8"))
@@ -30,10 +24,7 @@ NOT_COMPARED = {"fix", "lazy_renditions", "saving", "focal_point", "revision"}
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The settings that version 0.1 ran with, over an unpacked copy of its data directory."""
     data = tmp_path_factory.mktemp("library") / "data"
-    with tarfile.open(FIXTURE / "library.tar.xz") as archive:
-        archive.extractall(data, filter="data")
-    for path, nanoseconds in EXPECTED["times"].items():
-        os.utime(data / path, ns=(nanoseconds, nanoseconds))
+    unpack(FIXTURE, data, EXPECTED["times"])
     return {
         **os.environ,
         "IMAGE_PROCESSOR_DATA": str(data),
@@ -42,13 +33,6 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "IMAGE_PROCESSOR_EXIF": "make,orientation",
         "IMAGE_PROCESSOR_DIALECTS": "thumbor,imgproxy,dit",
     }
-
-
-def run(environment: dict[str, str], *arguments: str) -> str:
-    command = [sys.executable, "-m", "image_processor", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_reconcile_finds_only_refused_files_that_this_version_may_read(environment: dict[str, str]) -> None:
@@ -64,27 +48,8 @@ def test_the_cli_lists_the_same_records(environment: dict[str, str]) -> None:
 
 @pytest.fixture(scope="module")
 def client(environment: dict[str, str]) -> Iterator[httpx.Client]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "image_processor", "serve", "--port", str(port)]
-    with subprocess.Popen(command, env=environment) as server:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, verify=NO_CERTIFICATES) as http:
-            wait_until_healthy(http)
-            yield http
-        server.send_signal(signal.SIGINT)
-        assert server.wait(30) == 0
-
-
-def wait_until_healthy(http: httpx.Client) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            if http.get("/health").is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.05)
-    pytest.fail("expected a server within 30 s, got none")
+    with served(environment) as http:
+        yield http
 
 
 def test_the_api_shows_the_same_images(client: httpx.Client) -> None:
@@ -114,16 +79,7 @@ def test_no_file_is_lost_or_written_again(client: httpx.Client, environment: dic
     assert client.get("/health").json()["status"] == "ok"
     run(environment, "reconcile")
     data = Path(environment["IMAGE_PROCESSOR_DATA"])
-    with tarfile.open(FIXTURE / "library.tar.xz") as archive:
-        for member in archive.getmembers():
-            path = data / member.name
-            if "lock" in path.name or path.name == "catalog.sqlite" or not member.isfile():
-                continue
-            content = archive.extractfile(member)
-            assert content is not None
-            assert path.read_bytes() == content.read(), member.name
-            if (time_before := EXPECTED["times"].get(member.name.removeprefix("./"))) is not None:
-                assert path.stat().st_mtime_ns == time_before, member.name
+    assert_no_file_is_lost_or_written_again(FIXTURE, data, EXPECTED["times"])
 
 
 def test_a_backup_of_version_0_1_is_restored(environment: dict[str, str], tmp_path: Path) -> None:
