@@ -272,6 +272,60 @@ def build_webhook(settings: Settings) -> Webhook | None:
     return Webhook(settings.webhook_url, settings.webhook_secret, settings.webhook_days)
 
 
+class _Library(Struct, frozen=True):
+    """The originals and renditions of a server, opened. ``stores`` are ``opened`` with checks of free space,
+    ``cached`` is where renditions go that only URLs ask for. ``catalog`` is the catalog if it is a file.
+    ``submitted`` are the uploads that requests have submitted. ``trouble`` says what is wrong with all of it,
+    None if nothing is."""
+
+    opened: Stores
+    stores: Stores
+    cached: ObjectStore
+    catalog: SqliteCatalog | None
+    disk: DiskSpace
+    submitted: SubmittedVersions
+    trouble: Callable[[], str | None]
+
+
+@contextmanager
+def _open_library(settings: Settings) -> Iterator[_Library]:
+    """Raises as `open_server_context`."""
+    with ExitStack() as stack:
+        # The lock comes first: `restore` replaces the catalog while it holds the lock.
+        lock = stack.enter_context(DataDirLock(settings.data, _ONE_SERVER))
+        opened = stack.enter_context(open_stores(settings))
+        _check_buckets(settings, opened)
+        mark_trouble = stack.enter_context(_open_bucket_mark(settings, opened))
+        catalog = _own_catalog(opened)
+        disk = DiskSpace(_folders(settings), settings.min_free_bytes)
+        submitted = SubmittedVersions()
+        stores, cached = _space_aware(settings, opened, disk, submitted)
+
+        def trouble() -> str | None:
+            return lock.trouble() or (catalog.damage if catalog else None) or mark_trouble()
+
+        yield _Library(opened, stores, cached, catalog, disk, submitted, trouble)
+
+
+def _build_watcher(
+    settings: Settings, library: _Library, submit: Callable[[Upload], object], reconcile_loop: ReconcileLoop
+) -> Watcher | None:
+    """What notices files in the upload directory; None over buckets."""
+    if settings.uses_buckets:
+        return None
+    return Watcher(
+        settings.data / "uploads",
+        PRIVATE_FOLDER,
+        bucket_name(settings),
+        library.stores.uploads,
+        library.stores.catalog,
+        submit,
+        reconcile_loop.trigger,
+        settings.deletion_limit,
+        library.submitted,
+    )
+
+
 @contextmanager
 def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
     """The whole machine. Raises Unavailable if another server uses the same data directory, or one with
@@ -289,17 +343,10 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
             yield renderer.render
 
     with ExitStack() as stopping, ExitStack() as stack:
-        # The lock comes first: `restore` replaces the catalog while it holds the lock.
-        lock = stack.enter_context(DataDirLock(settings.data, _ONE_SERVER))
-        opened = stack.enter_context(open_stores(settings))
-        _check_buckets(settings, opened)
-        mark_trouble = stack.enter_context(_open_bucket_mark(settings, opened))
+        library = stack.enter_context(_open_library(settings))
+        opened, stores, disk, catalog = library.opened, library.stores, library.disk, library.catalog
         bucket, sends = bucket_name(settings), _bucket_sends(settings)
-        catalog = _own_catalog(opened)
         events = catalog.event_queue() if webhook and catalog else None
-        disk = DiskSpace(_folders(settings), settings.min_free_bytes)
-        submitted = SubmittedVersions()
-        stores, cached = _space_aware(settings, opened, disk, submitted)
         on_unsent = _start_sender(webhook, events, stack) if webhook and events else lambda: None
         activity, metrics = Activity(), build_metrics()
         counting = (activity.count_outcome, metrics.count_outcome, log_outcome)
@@ -321,6 +368,10 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 *(settings, recipe, stores, bucket), threads=sends.threads, invalidate=sends.invalidate
             )
 
+        def submit(upload: Upload) -> Future[Outcome]:
+            library.submitted.note(upload)
+            return submit_any(upload)
+
         coordination = stack.enter_context(_open_coordination(opened))
         reconcile_loop = ReconcileLoop(
             reconciler_for(live.current),
@@ -329,31 +380,14 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
             is_in_charge=lambda: coordination().is_own,
         )
         disk.call_when_room(reconcile_loop.trigger)
-
-        def submit(upload: Upload) -> Future[Outcome]:
-            submitted.note(upload)
-            return submit_any(upload)
-
-        watcher = None
-        if not settings.uses_buckets:
-            watcher = Watcher(
-                settings.data / "uploads",
-                PRIVATE_FOLDER,
-                bucket,
-                stores.uploads,
-                stores.catalog,
-                submit_any,
-                reconcile_loop.trigger,
-                settings.deletion_limit,
-                submitted,
-            )
-        _start_searches(watcher, reconcile_loop, stack)
+        _start_searches(_build_watcher(settings, library, submit_any, reconcile_loop), reconcile_loop, stack)
         remote = stack.enter_context(
             open_remote_originals(settings, stores.uploads, submit, metrics.count_fetch)
         )
         delivery, coordinator = stack.enter_context(
             open_read_path(
-                *(settings, live, replace(stores, processed=cached), submit_any, open_renderer, activity),
+                *(settings, live, replace(stores, processed=library.cached)),
+                *(submit_any, open_renderer, activity),
                 on_render=(metrics.count_render, trace_rendition),
                 remote=remote,
             )
@@ -380,9 +414,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 bucket,
                 events=events,
                 local_stores=local_stores(opened.uploads, opened.processed),
-                data_trouble=lambda: (
-                    lock.trouble() or (catalog.damage if catalog else None) or mark_trouble()
-                ),
+                data_trouble=library.trouble,
                 disk_state=disk.state,
                 reconcile_report=reconcile_loop.report,
                 activity=activity,
