@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -24,10 +23,18 @@ def browser() -> Iterator[Browser]:
         yield launched
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The server of a module's tests. Starting one for each would take as much CPU as a page."""
+    with serving(tmp_path_factory.mktemp("server") / "data") as server:
+        yield server
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    with serving(tmp_path / "data") as site:
-        yield site
+def site(server: Site) -> Site:
+    """A server whose library is empty."""
+    server.empty()
+    return server
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,6 +40,19 @@ class Site:
         """Store originals and wait until all are processed or refused."""
         for key, body in originals.items():
             self.api.put(f"/uploads/{key}", content=body).raise_for_status()
+        self._wait_until_idle()
+
+    def empty(self) -> None:
+        """Remove all originals, and wait until nothing of them is left but their counts."""
+        self._wait_until_idle()
+        while images := self.api.get("/images").raise_for_status().json()["images"]:
+            for image in images:
+                answer = self.api.delete(f"/images/{image['id']}")
+                assert answer.is_success or answer.status_code == 404, answer.text
+        for folder in (self.data / "uploads").iterdir():
+            shutil.rmtree(folder)
+
+    def _wait_until_idle(self) -> None:
         while self.api.get("/health").raise_for_status().json()["backlog"]:
             time.sleep(0.02)
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from serving import Site, serving
-from test_accessibility import axe, violations
+from test_accessibility import axe
 from test_library import card, png
 from windows import Open, opening
 
+from support.chromium import violations
 from support.scripted_http import Reply, Script, scripted
 
 __all__ = ["axe"]

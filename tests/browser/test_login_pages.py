@@ -11,9 +11,10 @@ import pytest
 from login_pages import CLIENT, LoginPages, hosted
 from playwright.sync_api import Browser, Page, expect
 from serving import Site
-from test_accessibility import axe, violations
+from test_accessibility import axe
 from test_library import card, png
 
+from support.chromium import violations
 from support.waiting import wait_for
 
 __all__ = ["axe"]

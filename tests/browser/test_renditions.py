@@ -17,9 +17,9 @@ COFFEE = Path(skimage.__file__).parent / "data" / "coffee.png"
 SECRET = "a-secret-for-the-browser"
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    with serving(tmp_path / "data", SIGNING_KEYS=f"a:{SECRET}") as site:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with serving(tmp_path_factory.mktemp("server") / "data", SIGNING_KEYS=f"a:{SECRET}") as site:
         site.put("coffee.png", COFFEE.read_bytes())
         yield site
 

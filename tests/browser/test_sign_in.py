@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from serving import Site, serving
-from test_accessibility import axe, violations
+from test_accessibility import axe
 from test_library import png
 
 from image_processor.config.tokens import Scope, create_token
+from support.chromium import violations
 
 MADE = {scope: create_token(scope, f"{scope}s") for scope in Scope}
 TEXTS = {scope: text for scope, (text, _) in MADE.items()}
@@ -22,12 +22,12 @@ BELOW = "/tools/images"
 __all__ = ["axe"]
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     tokens = ",".join(str(token) for _, token in MADE.values())
-    with serving(tmp_path / "data", TOKENS=tokens) as site:
-        site.api.headers["authorization"] = f"Bearer {TEXTS[Scope.ADMIN]}"
-        yield site
+    with serving(tmp_path_factory.mktemp("server") / "data", TOKENS=tokens) as server:
+        server.api.headers["authorization"] = f"Bearer {TEXTS[Scope.ADMIN]}"
+        yield server
 
 
 def sign_in(page: Page, scope: Scope) -> None:

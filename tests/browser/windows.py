@@ -18,11 +18,10 @@ def opening(browser: Browser, site: Site) -> Iterator[Open]:
     errors: list[str] = []
     contexts = []
 
-    def opened(path: str = "/", *, width: int = 1280, scheme: str = "light") -> Page:
+    def opened(path: str = "/", *, width: int = 1280) -> Page:
         context = browser.new_context(
             base_url=site.url,
             viewport={"width": width, "height": 800},
-            color_scheme="dark" if scheme == "dark" else "light",
         )
         contexts.append(context)
         page = context.new_page()
