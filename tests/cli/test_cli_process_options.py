@@ -64,12 +64,58 @@ def test_json_has_the_names_of_the_template(process):
     assert [r["key"] for r in json.loads(out)["renditions"]] == ["cat-8.webp", "cat-16.webp"]
 
 
-def test_a_name_that_two_renditions_would_have_is_an_error(process):
+def test_a_name_that_two_renditions_would_have_is_an_error_before_any_work(process):
     draw("cat.jpg")
-    status, _, err = process("cat.jpg", "--name", "{stem}.{ext}")
+    for more in ((), ("--dry-run",)):
+        status, out, err = process("cat.jpg", "--name", "{stem}.{ext}", *more)
+        assert (status, out) == (2, "")
+        assert "expected a name of its own for each rendition, as with {width} or {options} for --name" in err
+        assert "'cat.webp' for 'cat.jpg/w=8,fm=webp.webp' and 'cat.jpg/w=16,fm=webp.webp'" in err
+    assert not Path("out").exists()
+
+
+def test_two_originals_with_one_name_are_an_error_before_any_work(process):
+    for name in ("in/cat.jpg", "in/cat.png"):
+        draw(name)
+    status, _, err = process("in", "--name", "{stem}-{options}.{ext}")
     assert status == 2
-    assert "expected a name of its own for each rendition for --name, got" in err
-    assert "'cat.webp' for 'cat.jpg/w=8,fm=webp.webp' and 'cat.jpg/w=16,fm=webp.webp'" in err
+    assert "'cat-w=8,fm=webp.webp' for 'cat.jpg/w=8,fm=webp.webp' and 'cat.png/w=8,fm=webp.webp'" in err
+    assert not Path("out").exists()
+
+
+def test_an_original_that_is_smaller_than_both_widths_has_one_file(process):
+    draw("small.jpg", size=(6, 4))
+    name = ("--name", "{stem}-{width}x{height}.{ext}")
+    assert process("small.jpg", *name, "--dry-run")[1] == "small.jpg -> small-6x4.webp\n"
+    status, out, err = process("small.jpg", *name, "--json")
+    assert (status, err) == (0, "")
+    assert files() == {"small-6x4.webp"}
+    assert [rendition["key"] for rendition in json.loads(out)["renditions"]] == ["small-6x4.webp"]
+    assert json.loads(process("small.jpg", *name, "--json", "--skip-existing")[1])["status"] == "skipped"
+
+
+def test_other_renditions_of_one_name_are_an_error_and_nothing_of_the_file_is_written(run):
+    Path("two.toml").write_text(
+        '[presets.a]\nwidth = 8\nformats = ["webp"]\n[presets.b]\nwidth = 8\nblur = 2\nformats = ["webp"]\n'
+        '[[rules]]\nmatch = "**"\npresets = ["a", "b"]\n'
+    )
+    draw("cat.jpg")
+    options = ("--name", "{stem}-{width}.{ext}", "--recipe", "two.toml", "--out", "out")
+    status, _, err = run("process", "cat.jpg", *options)
+    assert status == 2
+    assert "'cat-8.webp' for 'cat.jpg/w=8,fm=webp.webp' and 'cat.jpg/w=8,blur=2,fm=webp.webp'" in err
+    assert files() == set()
+
+
+def test_json_says_which_files_are_left_out(process):
+    draw("in/cat.jpg")
+    assert process("in", "--json")[0] == 0
+    draw("in/dog.jpg")
+    skipped, processed = map(json.loads, process("in", "--json", "--skip-existing")[1].splitlines())
+    assert (skipped["original"], skipped["status"]) == ("cat.jpg", "skipped")
+    assert skipped["message"] == "its renditions exist and are not older than it"
+    assert (processed["original"], processed["status"]) == ("dog.jpg", "processed")
+    assert "2 skipped; renditions are in out" in process("in", "--skip-existing")[1]
 
 
 def test_an_unknown_field_is_shown_as_written(process):
@@ -101,6 +147,9 @@ def test_a_dry_run_prints_names_and_writes_nothing(process):
     status, out, _ = process("in", "--dry-run")
     assert status == 0
     assert out == "".join(f"cat.jpg -> cat.jpg/w={width},fm=webp.webp\n" for width in (8, 16))
+    named = process("in", "-n", "--name", "{stem}-{width}x{height}.{ext}")[1]
+    assert named == "cat.jpg -> cat-8x6.webp\ncat.jpg -> cat-16x12.webp\n"
+    Path("in/cat.jpg").write_bytes(b"no image")
     assert process("in", "-n", "--name", "{stem}-{width}.{ext}")[1] == "cat.jpg -> cat-{width}.webp\n" * 2
     assert not Path("out").exists()
 

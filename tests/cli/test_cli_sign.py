@@ -86,6 +86,7 @@ def test_an_invalid_url_is_not_signed(arguments: list[str], error: type[Exceptio
 
 def test_a_declared_rendition_needs_no_signature() -> None:
     assert "needs no signature" in run("cat.jpg?w=640&fm=jpeg").stderr
+    assert "The built-in recipe decides. For another one: --recipe FILE" in run("cat.jpg?w=1").stderr
     assert "needs no signature" not in run("cat.jpg?w=641&fm=jpeg").stderr
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from image_processor.config.recipe import Recipe
     from image_processor.config.settings import Settings
     from image_processor.delivery.policy import Policy
-    from image_processor.domain.models import Record
+    from image_processor.domain.models import ImageMetadata, Record
     from image_processor.domain.ports import Catalog, EventQueue, ObjectStore, Renderer, Stores
     from image_processor.engine.worker.isolation import IsolatedRenderer
     from image_processor.ingest.reconcile import Reconciler
@@ -80,6 +80,21 @@ class Commands:
         processed = DirectoryStore(out, durable=False)
         with closing(SqliteCatalog(":memory:")) as catalog:
             yield {root: Stores(DirectoryStore(Path(root)), processed, catalog) for root in roots}
+
+    def read_metadata(self, settings: Settings, file: Path) -> ImageMetadata | None:
+        from image_processor.domain.errors import Refused
+        from image_processor.domain.models import ImageMetadata
+        from image_processor.engine import runtime
+        from image_processor.engine.codecs.probe import probe
+
+        runtime.start()
+        try:
+            body = file.read_bytes()
+            header = probe(body, settings.limits)
+        except (OSError, Refused):
+            return None
+        size = (header.width, header.height)
+        return ImageMetadata(*size, header.format, header.frames, header.alpha, len(body), "")
 
     def list_files(self, root: Path) -> FileListing:
         from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore

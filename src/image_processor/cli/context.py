@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from image_processor.config.recipe import Recipe
     from image_processor.config.settings import Settings
     from image_processor.delivery.policy import Policy
-    from image_processor.domain.models import Record, Upload
+    from image_processor.domain.models import ImageMetadata, Record, Upload
     from image_processor.domain.ports import Catalog, EventQueue, Renderer, Stores
     from image_processor.ingest.reconcile import Reconciler
     from image_processor.standalone.workers import Workers
@@ -83,6 +83,10 @@ class CommandContext(Protocol):
 
     def list_files(self, root: Path) -> FileListing:
         """The files below the directory ``root``."""
+        ...
+
+    def read_metadata(self, settings: Settings, file: Path) -> ImageMetadata | None:
+        """What the header of an image says; None for a file that is refused or cannot be read."""
         ...
 
     def watch(

@@ -54,3 +54,11 @@ def settings_with(**options: Any) -> Settings:
     """
     given = {PREFIX + name.upper(): str(value) for name, value in options.items() if value is not None}
     return load_settings(os.environ, given)
+
+
+def note_builtin_recipe(settings: Settings) -> None:
+    """Say on standard error that no recipe was given, where the result is right for the server's only."""
+    if settings.recipe is None:
+        typer.echo(
+            f"The built-in recipe decides. For another one: --recipe FILE, or {PREFIX}RECIPE.", err=True
+        )

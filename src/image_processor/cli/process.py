@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,20 +22,23 @@ from rich.console import Console
 
 from image_processor.config.recipe import Recipe, load_recipe
 from image_processor.domain.errors import ImageProcessorError, Invalid
-from image_processor.domain.models import Outcome, OutcomeStatus, Upload
+from image_processor.domain.models import ImageMetadata, Outcome, OutcomeStatus, Rendition, Upload
 from image_processor.domain.ports import Stores
 
 from .context import CommandContext, command_context
 from .options import Json, Quiet, RecipeFile, WorkerCount, settings_with
 from .output import SOME_REFUSED, exit_status, printable
 from .process_inputs import Input, find_inputs, report_left_out
-from .process_names import Template, has_current_renditions, planned_names
+from .process_names import Template, check_names, has_current_renditions, name_taken, planned_names
 from .process_report import FileResult, json_fields, print_summary
 
 if TYPE_CHECKING:
     from image_processor.standalone.workers import Workers
 
 _ROLE = "process:"
+
+SizeOf = Callable[[Path], ImageMetadata | None]
+"""Reads the header of an original; None for one that is refused."""
 
 
 class _Mode(Struct, frozen=True):
@@ -98,10 +102,13 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
     if watch and not all(item.is_whole for item in inputs):
         raise Invalid.one("--watch", "directories as inputs", "a file")
     uploads = [item.upload(name) for item in inputs for name in item.names]
+    check_names((upload.key for upload in uploads), rules, mode.template)
+    size_of = partial(context.read_metadata, settings)
+    current: list[FileResult] = []
     if skip_existing:
-        uploads = [upload for upload in uploads if not _is_current(upload, rules, mode.template, out)]
+        uploads, current = _left_to_do(uploads, rules, mode.template, out, size_of)
     if dry_run:
-        _print_plan(uploads, rules, mode.template)
+        _print_plan(uploads, rules, mode.template, size_of)
         return
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -116,7 +123,9 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
         ) as workers,
     ):
         run = _Run(mode, out, stores, workers)
-        results = run.process(uploads)
+        for result in current:
+            run.report(result)
+        results = current + run.process(uploads)
         if watch:
             _watch(context, inputs, stores, run)
     if not as_json and not quiet:
@@ -124,14 +133,29 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
     _exit(results)
 
 
-def _is_current(upload: Upload, recipe: Recipe, template: Template | None, out: Path) -> bool:
-    original = Path(upload.bucket) / upload.key
-    return has_current_renditions(original, upload.key, recipe, template, out)
-
-
-def _print_plan(uploads: Sequence[Upload], recipe: Recipe, template: Template | None) -> None:
+def _left_to_do(
+    uploads: Sequence[Upload], recipe: Recipe, template: Template | None, out: Path, size_of: SizeOf
+) -> tuple[list[Upload], list[FileResult]]:
+    """The uploads whose renditions are not all there, and the results of the others."""
+    left, current = [], []
     for upload in uploads:
-        for name in planned_names(upload.key, recipe, template):
+        if has_current_renditions(_path(upload), upload.key, recipe, template, out, size_of):
+            current.append(FileResult(upload.key, None, is_current=True))
+        else:
+            left.append(upload)
+    return left, current
+
+
+def _path(upload: Upload) -> Path:
+    return Path(upload.bucket) / upload.key
+
+
+def _print_plan(
+    uploads: Sequence[Upload], recipe: Recipe, template: Template | None, size_of: SizeOf
+) -> None:
+    for upload in uploads:
+        known = size_of(_path(upload)) if template is not None and template.needs_size else None
+        for name in planned_names(upload.key, recipe, template, known):
             typer.echo(f"{printable(upload.key)} -> {printable(name)}")
 
 
@@ -172,6 +196,10 @@ class _Run:
                 self._report(results[-1], console)
         return results
 
+    def report(self, result: FileResult) -> None:
+        """Report a file that is not processed."""
+        self._report(result, Console(stderr=True, markup=False, highlight=False))
+
     def follow(self, upload: Upload, console: Console) -> None:
         """Process an upload without waiting for it."""
         future = self._workers.submit(upload)
@@ -185,17 +213,23 @@ class _Run:
             return FileResult(upload.key, None, error)
 
     def _named(self, upload: Upload, result: FileResult, template: Template) -> FileResult:
-        """Move the renditions to the names of the template. Raises Invalid if two have the same one."""
+        """Move the renditions to the names of the template. Of two that are the same, as of an original
+        that is smaller than both widths, one is kept. Raises Invalid if other ones have the same name, before
+        any of them is moved."""
         processed = self._stores[upload.bucket].processed
-        moved = []
+        named: dict[str, Rendition] = {}
         for rendition in result.renditions:
             name = template.name(upload.key, rendition)
-            if self._names.setdefault(name, rendition.key) != rendition.key:
-                other = f"{name!r} for {self._names[name]!r} and {rendition.key!r}"
-                raise Invalid.one("--name", "a name of its own for each rendition", other)
+            first = named.setdefault(name, rendition)
+            if first.metadata.sha256 != rendition.metadata.sha256:
+                raise name_taken(name, first.key, rendition.key)
+        for name, rendition in named.items():
+            if (taken := self._names.get(name, rendition.key)) != rendition.key:
+                raise name_taken(name, taken, rendition.key)
+        for name, rendition in named.items():
+            self._names[name] = rendition.key
             _write(self._out / name, processed.get(rendition.key).body)
-            moved.append(replace(rendition, key=name))
-        return result.with_renditions(moved)
+        return result.with_renditions([replace(item, key=name) for name, item in named.items()])
 
     def _report(self, result: FileResult, console: Console) -> None:
         if self._mode.as_json:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from string import Formatter
 
 from msgspec import Struct
 
 from image_processor.config.recipe import Recipe
+from image_processor.delivery.source_crop import output_size
 from image_processor.domain.errors import Invalid
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.keys import rendition_prefix
-from image_processor.domain.models import Rendition
+from image_processor.domain.models import ImageMetadata, Rendition
 from image_processor.domain.transformation import Transformation, parse
 
 FIELDS = ("stem", "width", "height", "format", "ext", "options")
@@ -53,10 +54,19 @@ class Template(Struct, frozen=True):
         known = _known(key, parse(rendition.transformation))
         return _filled(self.text, key, known | {"width": str(metadata.width), "height": str(metadata.height)})
 
-    def preview(self, key: str, transformation: Transformation) -> str:
-        """The name with what is known before rendering; width and height stay fields."""
-        unknown = {field: f"{{{field}}}" for field in _UNKNOWN}
-        return _filled(self.text, key, _known(key, transformation) | unknown)
+    @property
+    def needs_size(self) -> bool:
+        """Whether names are known only with the size of a rendition."""
+        return any(field in _UNKNOWN for _, field, _, _ in Formatter().parse(self.text))
+
+    def preview(self, key: str, transformation: Transformation, original: ImageMetadata | None) -> str:
+        """The name with what is known before rendering. Width and height stay fields if the size of
+        ``original`` does not decide about them."""
+        size = output_size(transformation, original) if original is not None else None
+        values = {field: f"{{{field}}}" for field in _UNKNOWN}
+        if size is not None:
+            values = {"width": str(size.width), "height": str(size.height)}
+        return _filled(self.text, key, _known(key, transformation) | values)
 
     def matches(self, key: str, transformation: Transformation) -> str:
         """The name as a pattern of `Path.glob`."""
@@ -82,23 +92,57 @@ def _glob_escaped(text: str) -> str:
     return re.sub(r"([*?\[])", r"[\1]", text)
 
 
-def planned_names(key: str, recipe: Recipe, template: Template | None) -> list[str]:
-    """The names of the renditions that the recipe declares for an original."""
+def planned_names(
+    key: str, recipe: Recipe, template: Template | None, original: ImageMetadata | None = None
+) -> list[str]:
+    """The names of the renditions that the recipe declares for an original, each once."""
     transformations = recipe.eager_for(key)
     if template is not None:
-        return [template.preview(key, transformation) for transformation in transformations]
+        names = (template.preview(key, transformation, original) for transformation in transformations)
+        return list(dict.fromkeys(names) if original else names)
     return [rendition_prefix(key) + recipe.stored_name(key, item) for item in transformations]
 
 
+def check_names(keys: Iterable[str], recipe: Recipe, template: Template | None) -> None:
+    """Raise Invalid if two renditions would have one name, as far as that shows before they are rendered."""
+    if template is None or template.needs_size:
+        return
+    taken: dict[str, str] = {}
+    for key in keys:
+        for transformation in recipe.eager_for(key):
+            stored = rendition_prefix(key) + recipe.stored_name(key, transformation)
+            name = template.preview(key, transformation, None)
+            if taken.setdefault(name, stored) != stored:
+                raise name_taken(name, taken[name], stored)
+
+
+def name_taken(name: str, first: str, second: str) -> Invalid:
+    """The error of a template that names two renditions alike."""
+    expected = "a name of its own for each rendition, as with {width} or {options}"
+    return Invalid.one("--name", expected, f"{name!r} for {first!r} and {second!r}")
+
+
 def has_current_renditions(
-    original: Path, key: str, recipe: Recipe, template: Template | None, out: Path
+    original: Path,
+    key: str,
+    recipe: Recipe,
+    template: Template | None,
+    out: Path,
+    size_of: Callable[[Path], ImageMetadata | None],
 ) -> bool:
-    """Whether ``out`` has all renditions that the recipe declares, none older than the original."""
+    """Whether ``out`` has all renditions that the recipe declares, none older than the original. ``size_of``
+    reads the header of an original, or returns None for one that is refused."""
     changed = original.stat().st_mtime
     if template is None:
         return all(_is_current(out / name, changed) for name in planned_names(key, recipe, None))
     patterns = Counter(template.matches(key, item) for item in recipe.eager_for(key))
-    return all(_count(out.glob(pattern), changed) >= count for pattern, count in patterns.items())
+    if all(_count(out.glob(pattern), changed) >= count for pattern, count in patterns.items()):
+        return True
+    # Renditions of an original that is smaller than several widths share a file.
+    known = size_of(original) if template.needs_size else None
+    return known is not None and all(
+        _is_current(out / name, changed) for name in planned_names(key, recipe, template, known)
+    )
 
 
 def _count(files: Iterable[Path], changed: float) -> int:

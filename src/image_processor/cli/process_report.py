@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from rich.table import Table
 
 from image_processor.domain.errors import ImageProcessorError
-from image_processor.domain.models import Outcome, Record, Rendition
+from image_processor.domain.models import Outcome, OutcomeStatus, Record, Rendition
 
 from .console import open_console
 from .output import format_bytes, printable
@@ -19,14 +19,18 @@ _MAX_ROWS = 40
 
 
 class FileResult(Struct, frozen=True):
-    """How processing one file ended: with an outcome, or with an error that a retry may overcome."""
+    """How processing one file ended: with an outcome, or with an error that a retry may overcome. One that
+    ``is_current`` was not processed, because its renditions are there."""
 
     key: str
     outcome: Outcome | None
     error: ImageProcessorError | None = None
+    is_current: bool = False
 
     @property
     def status(self) -> str:
+        if self.is_current:
+            return OutcomeStatus.SKIPPED
         return self.outcome.status if self.outcome else "failed"
 
     @property
@@ -35,6 +39,8 @@ class FileResult(Struct, frozen=True):
 
     @property
     def message(self) -> str | None:
+        if self.is_current:
+            return "its renditions exist and are not older than it"
         return self.outcome.detail if self.outcome else str(self.error)
 
     @property

@@ -21,7 +21,7 @@ from image_processor.domain.transformation import ON_DEMAND
 from image_processor.standalone import RENDITIONS_PATH
 
 from .context import command_context
-from .options import RecipeFile, settings_with
+from .options import RecipeFile, note_builtin_recipe, settings_with
 
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -59,6 +59,7 @@ def command(
     if parsed.signature is not None:
         expected = "one without " + ", ".join(SIGNATURE_PARAMETERS)
         raise Invalid([Problem("URL", expected, "a signed one")])
+    note_builtin_recipe(settings)
     _check_rendition(parsed, load_recipe(settings.recipe))
     expires = None if duration is None else int(time.time()) + _seconds(duration)
     signature = signature_query(keyring.sign(parsed, expires))

@@ -20,7 +20,7 @@ from image_processor.standalone import RENDITIONS_PATH, bucket_name
 
 from .context import CommandContext, command_context
 from .library import open_library
-from .options import Data, Json, RecipeFile, settings_with
+from .options import Data, Json, RecipeFile, note_builtin_recipe, settings_with
 
 
 class Part(StrEnum):
@@ -75,6 +75,7 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
         raise InvalidSettings([Problem(PREFIX + "SIGNING_KEYS", "a signing key, as ID:SECRET", "none")])
     options = MarkupOptions(WidthSpec(preset, _parse_widths(widths)), sizes, alt)
     base_url = check_base_url(settings.public_url or RENDITIONS_PATH if base is None else base)
+    note_builtin_recipe(settings)
     markup = _markup(command_context(ctx), settings, key, options, base_url)
     if as_json:
         typer.echo(json.dumps(to_builtins(markup)))
