@@ -59,8 +59,13 @@ def renditions(folder: Path) -> set[str]:
 def test_a_changed_recipe_is_applied_to_new_and_to_stored_originals(server: Served, tmp_path: Path) -> None:
     Image.new("RGB", (64, 48), "red").save(tmp_path / "data" / "uploads" / "a.png")
     wait_for(lambda: renditions(tmp_path) == {"w=32,fm=jpeg.jpg"}, "the rendition")
+    httpx.get(
+        f"{server.address}/renditions/a.png/w=32,fm=jpeg.jpg", verify=NO_CERTIFICATES
+    ).raise_for_status()
+    wait_for(
+        lambda: len(processes(server)) >= 3, "a hit server, which begins with the first hit, and a renderer"
+    )
     pids = processes(server)
-    assert len(pids) >= 3  # with a hit server and a renderer
 
     recipe = tmp_path / "recipe.toml"
     recipe.write_text("[presets.small]\nwidht = 1\n")
