@@ -116,7 +116,11 @@ def test_an_extra_rendition_is_damage(ingest):
 def make_on_demand(ingest, key, text="w=33,fm=webp"):
     """Make an on-demand rendition with the real renderer of delivery; returns its key."""
     kept = RenditionRepository(BUCKET, ingest.uploads, ingest.processed, ingest.catalog, ingest.icc)
-    maker = OnDemandRenderer(kept, fake_render, ingest.limits, lambda _: ingest.cache_control, 10)
+
+    def header(key):
+        return ingest.recipe.cache_control_for(key) or ingest.cache_control
+
+    maker = OnDemandRenderer(kept, fake_render, ingest.limits, header, 10)
     transformation = parse(text)
     stored_key = rendition_prefix(key) + "~" + transformation.name
     maker.render(RenditionRef(key, stored_key, transformation, declared=False))
@@ -219,6 +223,19 @@ def test_orphans_under_a_hashed_prefix_are_found_by_their_metadata(ingest):
     ingest.processed.put(orphan, stored.body, stored.attributes)
     assert found(ingest) == [(orphan, Drift.ORPHANED)]
     repair(ingest)
+
+
+def test_another_original_with_the_same_beginning_hides_no_orphan(ingest):
+    """Under a hashed prefix, of which only the digest tells the two apart."""
+    gone, other = (f"{'x' * 900}{number}" for number in range(2))
+    for key in (gone, other):
+        ingest.put(key, b"long")
+        ingest.processor().process(upload(key))
+    ingest.uploads.delete(gone)
+    ingest.catalog.delete(lease_of(ingest, gone))
+    assert {finding.orphan for finding in ingest.reconciler().findings()} == {
+        key for key in ingest.processed.bodies() if key.startswith(rendition_prefix(gone))
+    }
 
 
 def test_an_orphan_under_a_hashed_prefix_may_name_no_image(ingest, monkeypatch):
@@ -411,6 +428,15 @@ def test_an_on_demand_rendition_with_another_cache_control_is_deleted(ingest):
     ingest.cache_control = "public, max-age=3600"
     repair(ingest)
     assert stored_key not in ingest.processed.bodies()
+
+
+def test_an_on_demand_rendition_with_the_cache_control_of_its_rule_stays(ingest):
+    ruled = replace(ingest.recipe.rules[-1], cache_control="no-store")
+    ingest.recipe = replace(ingest.recipe, rules=(*ingest.recipe.rules[:-1], ruled))
+    repair(ingest)
+    stored_key = make_on_demand(ingest, "1.jpg")
+    assert found(ingest) == []
+    assert stored_key in ingest.processed.bodies()
 
 
 def test_the_header_of_renditions_of_version_0_2_is_read_from_them(ingest):
