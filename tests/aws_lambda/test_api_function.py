@@ -142,6 +142,8 @@ def test_missing_resources_are_404(api: Api) -> None:
     ("method", "url"),
     [
         ("PUT", "/uploads/a.jpg"),
+        ("POST", "/uploads/from-url"),
+        ("POST", "/resumable"),
         ("GET", "/events"),
         ("POST", "/samples"),
         ("GET", "/"),

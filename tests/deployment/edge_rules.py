@@ -250,6 +250,9 @@ def errors_of_the_gateway_are_problem_documents(resources: Json) -> Iterator[str
             text = row["responseTemplates"]["application/json"]
             body = json.loads(text.replace("$context.error.messageString", '"why"'))
             expected = {"type": "about:blank", "title": title_of(status), "status": status, "detail": "why"}
+            # API Gateway says so of a path that the API has not, too.
+            if (body.pop("fix", None) is not None) != (kind == "MISSING_AUTHENTICATION_TOKEN"):
+                yield f"{kind}: no fix, or one too many"
             if row["statusCode"] != str(status) or body != {**expected, "code": code_of(status)}:
                 yield f"{kind}: {row['statusCode']} {body}"
             if row["responseParameters"] != {"gatewayresponse.header.Content-Type": f"'{MEDIA_TYPE}'"}:
