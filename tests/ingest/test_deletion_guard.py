@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from image_processor.config.recipe import parse_recipe
-from image_processor.domain.models import OutcomeStatus, UploadKind
+from image_processor.domain.models import MessageKind, OutboxMessage, OutcomeStatus, UploadKind
 from image_processor.ingest import merging_reconcile, reconcile
 from image_processor.ingest.deletion_guard import MIN_KEYS, NO_LIMIT, DeletionGuard
 from image_processor.ingest.drift import Drift
@@ -142,3 +144,17 @@ def test_one_machine_counts_what_is_gone_before_it_deletes(ingest, monkeypatch, 
     findings = list(ingest.reconciler().findings())
     assert {finding.drift for finding in findings} == drifts
     assert len(findings) == gone
+
+
+def test_only_originals_that_are_gone_count(ingest):
+    """Not those whose messages wait, as all do while a receiver is down."""
+    for number in range(COUNT):
+        key = f"{number:03}.jpg"
+        lease = ingest.catalog.acquire(upload(key), owner="a", now=ingest.now, duration=timedelta(seconds=60))
+        message = OutboxMessage(f"m{number}", MessageKind.EVENT, key, ingest.now, "{}")
+        ingest.catalog.complete(lease, lease.record, [message])
+    lose(ingest, 1)
+    found = [finding for page in ingest.reconciler().pages() for finding in page.findings]
+    drifts = Counter(finding.drift for finding in found)
+    assert drifts[Drift.ORPHANED] > 0
+    assert (drifts[Drift.UNSENT], drifts[Drift.HELD]) == (COUNT - 1, 0)
