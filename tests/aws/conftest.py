@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Mapping
@@ -68,3 +69,11 @@ def deployment(aws: EmulatedAws, cli: Cli) -> str:
 def system(aws: EmulatedAws, deployment: str) -> Deployed:
     assert deployment
     return Deployed(find_stack(aws, STACK))
+
+
+@pytest.fixture(scope="session")
+def template(aws: EmulatedAws, system: Deployed) -> str:
+    """The template with the packages that deploy.sh has uploaded."""
+    assert system
+    body = aws.client("cloudformation").get_template(StackName=STACK)["TemplateBody"]
+    return body if isinstance(body, str) else json.dumps(body)

@@ -21,7 +21,7 @@ from scenarios import (
 )
 
 from image_processor.domain.keys import rendition_prefix
-from support.aws_emulation.deployed import ARCHITECTURE, STACK, Cli, Deployed
+from support.aws_emulation.deployed import ARCHITECTURE, Cli, Deployed
 from support.aws_emulation.server import EmulatedAws
 from support.aws_emulation.stacks import deploy
 from support.waiting import wait_for
@@ -34,14 +34,6 @@ formats = ["webp"]
 match = "**"
 presets = ["one"]
 """
-
-
-@pytest.fixture(scope="session")
-def template(aws: EmulatedAws, system: Deployed) -> str:
-    """The template with the packages that deploy.sh has uploaded."""
-    assert system
-    body = aws.client("cloudformation").get_template(StackName=STACK)["TemplateBody"]
-    return body if isinstance(body, str) else json.dumps(body)
 
 
 @pytest.fixture(scope="session")

@@ -6,22 +6,24 @@ and refuses wrong keys as API Gateway does.
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import stack as stacks
+import studio_page
+from aws_cli import Aws
 from pictures import picture
-from playwright.sync_api import Page, Route, expect, sync_playwright
+from playwright.sync_api import Page, Route, expect
 
-from support.aws_emulation.deployed import ARCHITECTURE, Cli, Deployed
-from support.aws_emulation.server import EmulatedAws
-from support.aws_emulation.stacks import find_stack
+from support.aws_emulation.deployed import ARCHITECTURE, Deployed
+from support.aws_emulation.server import REGION, EmulatedAws
+from support.aws_emulation.stacks import deploy
+from support.chromium import chromium
 
 API_PATHS = ("/images", "/uploads", "/folders", "/recipe", "/health")
 """The path patterns of the distribution's behaviours, which tests/deployment compares with the routes."""
@@ -76,15 +78,25 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def front(aws: EmulatedAws, cli: Cli) -> Iterator[Front]:
-    """A stack with a studio, deployed by deploy.sh, and the server before it."""
-    with Front(("127.0.0.1", 0), Handler) as server:
-        cli(
-            *("deploy.sh", "--stack", "studio", "--yes", f"Architecture={ARCHITECTURE}", "EnableStudio=true"),
-            *("ApiAuthorization=API_KEY", "EnableDelete=true", "EnableDashboard=false"),
-            f"UploadOrigin=http://127.0.0.1:{server.server_port}",
-        )
-        server.system = Deployed(find_stack(aws, "studio"))
+def front(aws: EmulatedAws, template: str, owner: Mapping[str, str]) -> Iterator[Front]:
+    """A stack with a studio, and the server before it. deploy.sh would package all functions again; what it
+    does after that, which tests/deployment shows, is done here."""
+    parameters = {
+        "Architecture": ARCHITECTURE,
+        "EnableStudio": "true",
+        "ApiAuthorization": "API_KEY",
+        "EnableDelete": "true",
+        "EnableDashboard": "false",
+    }
+    with Front(("127.0.0.1", 0), Handler) as server, pytest.MonkeyPatch.context() as environment:
+        origin = {"UploadOrigin": f"http://127.0.0.1:{server.server_port}"}
+        server.system = Deployed(deploy(aws, "studio", template, parameters | origin))
+        for name, value in owner.items():
+            environment.setenv(name, value)
+        owners_aws = Aws(REGION)
+        deployed = stacks.find(owners_aws, "studio")
+        assert deployed is not None
+        assert studio_page.upload(owners_aws, deployed, parameters)
         client = aws.client("apigateway")
         server.key = client.get_api_key(apiKey=server.system.outputs["ApiKeyId"], includeValue=True)["value"]
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -94,18 +106,12 @@ def front(aws: EmulatedAws, cli: Cli) -> Iterator[Front]:
 
 @pytest.fixture
 def page(front: Front) -> Iterator[Page]:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        missing = "Chromium is not installed: THE STUDIO ON AWS WAS NOT TESTED (apt-get install chromium)"
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     expect.set_options(timeout=SECONDS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         page = browser.new_page(base_url=f"http://127.0.0.1:{front.server_port}")
         page.route(f"{front.system.outputs['CdnUrl']}/**", lambda route: show_stored(front.system, route))
         page.goto("/")
         yield page
-        browser.close()
 
 
 def show_stored(system: Deployed, route: Route) -> None:
