@@ -32,7 +32,7 @@ ELSEWHERE := tests/aws tests/deployment tests/browser tests/clients
 FAST := tests/domain tests/config tests/ingest tests/delivery tests/test_*.py --deselect tests/delivery/test_altered_urls.py
 
 .DEFAULT_GOAL := help
-.PHONY: screenshots help run venv check test coverage lint style format types unit bench stress mutation docs gallery edge site studio clients lock package release sbom audit sam clean
+.PHONY: screenshots help run venv check test coverage lint style rules format types environments unit bench stress mutation docs gallery edge site studio clients lock package release sbom audit sam clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,7 +42,10 @@ run: $(RUN) ## start the server on http://127.0.0.1:8000, data under ./data
 
 venv: $(RUN) ## install the package into .venv, which run, test and deploy.sh do by themselves
 
-test: style unit ## everything: style, types, all tests
+# The checks of style use one core each, and so do the installations of a first run: several at a time.
+test: ## everything: style, types, all tests
+	@$(MAKE) --no-print-directory -j 3 types rules environments
+	@$(MAKE) --no-print-directory unit
 
 check: lint ## the fast tier: style, types, and the tests of planning, ingest and delivery
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) $(FAST)
@@ -53,14 +56,20 @@ coverage: $(DEV) ## the tests that need no emulated AWS, under coverage, with th
 
 lint: style $(TEMPLATE_LINTED) ## style, types, import directions, and the template after a change
 
-style: $(DEV) ## style, types, import directions, spelling and plain English
+style: rules types ## style, types, import directions, spelling and plain English
+
+rules: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/lint_prose.py
 
-unit: $(DEV) $(AWS) $(TEMPLATE) $(SAM) $(SITE) ## the tests alone; PYTEST_ARGS="-k name" narrows them
+types: $(DEV)
+	$(BIN)/mypy
+
+environments: $(DEV) $(AWS) $(TEMPLATE) $(SAM) $(SITE) ## install what the tests need
+
+unit: environments ## the tests alone; PYTEST_ARGS="-k name" narrows them
 ifeq ($(PYTEST_ARGS),)
 	$(BIN)/python -m pytest -n $(TEST_WORKERS)
 else

@@ -60,7 +60,7 @@ def test_with_all_there_it_installs_nothing_and_tests(world: World) -> None:
     world.stub("apt-get", "echo called apt-get")
     done = world.run(CI="true")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "make test PYTHON=python3\n"
+    assert done.stdout == "make -j 2 environments PYTHON=python3\nmake test PYTHON=python3\n"
 
 
 def test_a_missing_browser_is_installed(world: World) -> None:
@@ -186,6 +186,32 @@ def test_the_minifier_is_installed_and_in_ci_its_lack_is_a_failure(world: World)
     done = world.run(CI="true")
     assert done.returncode == 1
     assert "expected npm ci to install deployment/edge" in done.stderr
-    said = world.run().stderr
-    assert "terser is missing" in said
-    assert "vite is missing" in said
+    assert "make test" not in done.stdout
+    elsewhere = world.run()
+    for tool in ("terser", "vite", "TypeScript", "sharp", "the AWS CDK", "Eleventy"):
+        assert f"{tool} is missing" in elsewhere.stderr
+    assert "make test" in elsewhere.stdout
+
+
+def test_installations_run_at_the_same_time_and_before_the_tests(world: World) -> None:
+    """Each waits until all have begun: one after the other, the first would wait for ever."""
+    world.stub("chromium", "")
+    (world.folder / "sleep").symlink_to(shutil.which("sleep") or "sleep")
+    together = 'echo x >> "$STUBS/begun"; until [ "$(wc -l < "$STUBS/begun")" = 7 ]; do sleep 0.05; done'
+    (world.folder / "wc").symlink_to(shutil.which("wc") or "wc")
+    world.stub("npm", f"{together}; echo installed")
+    world.stub("make", f'[ "$1" = test ] || {{ {together}; }}; echo "make $*"')
+    done = world.run(CI="true")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines.count("installed") == 6
+    assert lines[-1] == "make test PYTHON=python3"
+
+
+def test_environments_that_cannot_be_installed_are_a_failure(world: World) -> None:
+    world.stub("chromium", "")
+    world.stub("make", '[ "$1" = test ] && echo tested; [ "$1" = test ]')
+    done = world.run()
+    assert done.returncode == 1
+    assert "expected make to install the environments of Python" in done.stderr
+    assert "tested" not in done.stdout
