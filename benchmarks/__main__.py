@@ -24,7 +24,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from . import cold_start, command_line, engine, latency, memory, million, records, studio, sweep, uploads
+from . import (
+    cold_start,
+    command_line,
+    engine,
+    large_library,
+    latency,
+    memory,
+    million,
+    records,
+    studio,
+    sweep,
+    uploads,
+)
 from .delivery import comparison as delivery
 from .table import HEADING, Row, missing
 
@@ -42,6 +54,7 @@ PARTS: Mapping[str, Callable[[], Sequence[Row]]] = MappingProxyType(
         "records": records.rows,
         "million": million.rows,
         "sweep": sweep.rows,
+        "large-library": large_library.rows,
         "studio": studio.rows,
         "cold-starts": cold_start.rows,
         **{name: partial(delivery.print_rows, [name]) for name in _READ_PATH},

@@ -98,7 +98,7 @@ def _write(file: Path) -> str:
     return entry_from_stat(file.name, file.stat()).version
 
 
-def _sweep(settings: Settings, recipe: Recipe) -> tuple[float, float]:
+def search_seconds(settings: Settings, recipe: Recipe) -> tuple[float, float]:
     """Seconds of CPU and of wall time of one search of an unchanged library."""
     with open_stores(settings) as stores:
         reconciler = build_reconciler(settings, recipe, stores, BUCKET)
@@ -123,10 +123,10 @@ def main(count: int) -> None:
         settings = replace(from_environment({}), data=Path(folder))
         fill(settings, recipe, count)
         for _ in range(3):
-            cpu, wall = _sweep(settings, recipe)
+            cpu, wall = search_seconds(settings, recipe)
             print(f"search of {count:,} unchanged originals: {cpu:.2f} s of CPU, {wall:.2f} s")
         _age(settings, recipe)
-        cpu, wall = _sweep(settings, recipe)
+        cpu, wall = search_seconds(settings, recipe)
         print(f"the same, processed before the last correction: {cpu:.2f} s of CPU, {wall:.2f} s")
 
 
