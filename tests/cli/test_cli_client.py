@@ -117,7 +117,8 @@ def test_a_server_that_asks_for_a_token_gets_one(run, at_server, monkeypatch):
     draw("cat.jpg")
     monkeypatch.delenv("IMGP_TOKEN")
     status, _, err = run("upload", "cat.jpg", "--prefix", "secret/")
-    assert (status, "401" in err) == (2, True)
+    assert (status, "expected a token of http://" in err) == (2, True)
+    assert "for IMGP_TOKEN, got '401: expected a token, got none'" in err
     assert not (at_server / "uploads" / "secret").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,11 +71,15 @@ def test_a_change_of_the_file_is_noticed(live: LiveRecipe, recipe: Path) -> None
 
 
 @pytest.mark.usefixtures("_watched")
-def test_a_request_reloads_without_a_change_of_the_file(live: LiveRecipe, requests: list[bool]) -> None:
+def test_a_request_reloads_without_a_change_of_the_file(
+    live: LiveRecipe, requests: list[bool], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     wait_for(lambda: not requests, "the first look")
     live.replace(load_recipe(None))
     requests.append(True)
     wait_for(lambda: "a" in live.current.presets, "the recipe of the file")
+    assert "SIGHUP: reading the recipe and the settings again" in caplog.text
 
 
 def test_an_error_is_kept_and_logged_once(

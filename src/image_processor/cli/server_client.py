@@ -18,6 +18,7 @@ from image_processor.standalone import BUCKET
 _SILENCE = 60.0
 """Seconds without a byte after which a server counts as unreachable."""
 _MAX_ANSWER = 16 * 1024**2
+_UNAUTHORIZED = 401
 _RETRYABLE = frozenset({408, 429})
 
 
@@ -110,4 +111,8 @@ def _error(url: str, status: int, document: Mapping[str, Any]) -> ImageProcessor
         return NotFound(str(detail))
     if status >= 500 or status in _RETRYABLE:
         return Unavailable(f"{url} answered {status}: {detail}")
-    return Invalid.one("--server", "a request that the server accepts", f"{status}: {detail}")
+    if status == _UNAUTHORIZED:
+        return Invalid.one("IMGP_TOKEN", f"a token of {url}", f"{status}: {detail}")
+    fix = document.get("fix")
+    got = f"{status}: {detail}" + (f" {fix}" if fix else "")
+    return Invalid.one("--server", "a request that the server accepts", got)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ TICK_SECONDS = 0.5
 """A file that has changed is read once it has not changed for this long: an editor may still write it."""
 
 _State = tuple[int, int, int] | None
+_log = logging.getLogger(__name__)
 
 
 class Hangup:
@@ -73,7 +75,10 @@ class ReloadWatcher:
     def _look(self) -> None:
         states = self._states()
         is_settled, self._seen = states == self._seen, states
-        if self._is_requested() or (states != self._loaded and is_settled):
+        is_requested = self._is_requested()
+        if is_requested:
+            _log.info("SIGHUP: reading the recipe and the settings again")
+        if is_requested or (states != self._loaded and is_settled):
             self._loaded = states
             for reload in self._reloads:
                 with suppress(Invalid):
