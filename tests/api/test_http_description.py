@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import jsonschema_rs
 import pytest
+from fastapi.routing import iter_route_contexts
 from http_machine import Client, Machine
 
 from image_processor import __version__
@@ -165,6 +166,18 @@ def operations(schema: Any) -> Iterator[tuple[str, Any]]:
     for path, methods in schema["paths"].items():
         for method, operation in methods.items():
             yield f"{method.upper()} {path}", operation
+
+
+@pytest.mark.usefixtures("client")
+def test_whatever_can_be_got_has_a_head(machine: Machine) -> None:
+    """RFC 9110, 9.1. A stream of events has no end, so that its HEAD would be of no use."""
+    got: dict[str, set[str]] = {}
+    for route in iter_route_contexts(machine.application.routes):
+        got.setdefault(str(route.path), set()).update(route.methods or {"GET", "HEAD"})
+    assert len(got) > 20
+    assert [path for path, methods in got.items() if "GET" in methods and "HEAD" not in methods] == [
+        "/events"
+    ]
 
 
 def test_every_route_is_described(schema: Any) -> None:

@@ -58,6 +58,25 @@ def test_an_export_has_each_image_that_matches_on_a_line(
     assert [image["original"] for image in listed] == sorted(KEYS)
 
 
+def test_the_head_of_an_export_reads_one_page(
+    machine: Machine, library: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("image_processor.api.export._PAGE", 1)
+    pages: list[int] = []
+    catalog = machine.ingest.catalog
+    list_page = catalog.list
+
+    def count(*arguments: Any, **options: Any) -> Any:
+        pages.append(1)
+        return list_page(*arguments, **options)
+
+    monkeypatch.setattr(catalog, "list", count)
+    response = library.head("/images.ndjson")
+    assert (response.status_code, response.content, len(pages)) == (200, b"", 1)
+    assert response.headers["content-type"].startswith("application/x-ndjson")
+    assert library.head("/images.ndjson?fields=none").status_code == 400
+
+
 def test_an_export_of_fields_has_those(library: Client) -> None:
     lines = library.get("/images.ndjson?search=other&fields=status").text.splitlines()
     assert [json.loads(line)["status"] for line in lines] == ["processed"]
