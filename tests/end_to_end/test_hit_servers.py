@@ -17,13 +17,21 @@ from PIL import Image
 from support.served import RECIPE, Served
 from support.waiting import wait_for
 
+SECRET = "test-secret-of-sixteen"
 STORED = "/renditions/a.png/w=32,fm=jpeg.jpg"
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Served]:
     server = Served(
-        tmp_path, RECIPE, {"IMAGE_PROCESSOR_SERVER_PROCESSES": "3", "IMAGE_PROCESSOR_WORKERS": "1"}
+        tmp_path,
+        RECIPE,
+        {
+            "IMAGE_PROCESSOR_SERVER_PROCESSES": "3",
+            "IMAGE_PROCESSOR_WORKERS": "1",
+            "IMAGE_PROCESSOR_SIGNING_KEYS": f"a:{SECRET}",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+        },
     )
     server.start()
     yield server
@@ -55,6 +63,8 @@ def test_hit_servers_serve_are_replaced_and_end_with_the_server(server: Served, 
     assert hit_servers(server) == []  # nobody has asked for a rendition
     get(server, STORED)
     wait_for(lambda: len(hit_servers(server)) == 2, "two hit servers")
+    for pid in hit_servers(server):
+        assert SECRET.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
     bodies = {get(server, STORED) for _ in range(30)}
     assert len(bodies) == 1
     assert [bytes(body[:3]) for body in bodies] == [b"\xff\xd8\xff"]

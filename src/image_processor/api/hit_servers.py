@@ -45,7 +45,9 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 _QUIET_SECONDS = 2.0
 """How long a stop waits until the hit servers hand nothing over any more."""
 
-_PREFIX = "IMAGE_PROCESSOR_"
+_NOT_INHERITED = ("IMAGE_PROCESSOR_", "AWS_")
+"""Prefixes of variables that hit servers do not get: settings, and credentials of remote sources."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -208,7 +210,9 @@ class _Process:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         descriptors = (listener.fileno(), theirs.fileno())
         # Hit servers need no settings, and no secrets.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)
+        }
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter with a constant program
                 [sys.executable, "-P", "-m", _MODULE, *map(str, descriptors)],
