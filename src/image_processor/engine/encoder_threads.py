@@ -35,6 +35,8 @@ class EncoderThreads:
         self._changed = threading.Condition()
         self._waiting: list[_Task] = []
         self._running: list[_Task] = []
+        self._thread_count = 0
+        self._is_complete = False
 
     def __enter__(self) -> Self:
         return self
@@ -43,7 +45,8 @@ class EncoderThreads:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: not self._waiting and not self._running)
+            self._is_complete = True
+            self._changed.notify_all()
         self._executor.shutdown()
 
     def submit(self, memory: int, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
@@ -51,32 +54,40 @@ class EncoderThreads:
         task = _Task(memory, call, arguments, Future())
         with self._changed:
             self._waiting.append(task)
-            self._start()
+            self._changed.notify_all()
+        if self._thread_count < self._count:
+            self._executor.submit(self._work)
+            self._thread_count += 1
         return task.future
 
-    def _start(self) -> None:
-        """Start what has room. Call it with the lock held."""
-        while len(self._running) < self._count and (task := self._next()) is not None:
+    def _work(self) -> None:
+        """Run tasks until all are done."""
+        while (task := self._take()) is not None:
+            try:
+                task.future.set_result(task.call(*task.arguments))
+            except BaseException as error:  # noqa: BLE001 - raised where the result is read
+                task.future.set_exception(error)
+            finally:
+                with self._changed:
+                    self._running.remove(task)
+                    self._changed.notify_all()
+
+    def _take(self) -> _Task | None:
+        """The next task, once it has room. None when there will be no more."""
+        with self._changed:
+            while (task := self._next()) is None:
+                if self._is_complete and not self._waiting:
+                    return None
+                self._changed.wait()
             self._waiting.remove(task)
             self._running.append(task)
-            self._executor.submit(self._run, task)
+            return task
 
     def _next(self) -> _Task | None:
         if not self._running:
             return self._waiting[0] if self._waiting else None
         room = MAX_BYTES - sum(task.memory for task in self._running)
         return next((task for task in self._waiting if task.memory <= room), None)
-
-    def _run(self, task: _Task) -> None:
-        try:
-            task.future.set_result(task.call(*task.arguments))
-        except BaseException as error:  # noqa: BLE001 - raised where the result is read
-            task.future.set_exception(error)
-        finally:
-            with self._changed:
-                self._running.remove(task)
-                self._start()
-                self._changed.notify_all()
 
 
 class InlineEncoder(EncoderThreads):
