@@ -20,6 +20,7 @@ from image_processor.config.settings import ALL_SETTINGS, PREFIX
 
 DOCKERFILE = ROOT / "Dockerfile"
 COMPOSE = ROOT / "examples" / "docker" / "compose.yaml"
+STORAGE = COMPOSE.with_name("compose.storage.yaml")
 UNIT = ROOT / "examples" / "systemd" / "image-processor.service"
 MOST_EXPOSED = 2.0
 # What ends a stop: `TimeoutStopSec` and its like, in docs/operations.md.
@@ -30,7 +31,7 @@ def settings_in(text: str) -> set[str]:
     return set(re.findall(rf"\b{PREFIX}[A-Z_]+", text))
 
 
-@pytest.mark.parametrize("file", [DOCKERFILE, COMPOSE, UNIT], ids=lambda file: file.name)
+@pytest.mark.parametrize("file", [DOCKERFILE, COMPOSE, STORAGE, UNIT], ids=lambda file: file.name)
 def test_every_setting_exists(file: Path) -> None:
     known = {PREFIX + spec.name for spec in ALL_SETTINGS}
     assert settings_in(file.read_text()) - known == set()
@@ -45,9 +46,37 @@ def test_checkov_finds_nothing_in_the_dockerfile() -> None:
     assert found["results"]["failed_checks"] == []
 
 
+def test_compose_files_have_composes_schema(tmp_path: Path) -> None:
+    check = ("check-jsonschema", "--builtin-schema", "vendor.compose-spec")
+    done = run(*check, COMPOSE, STORAGE)
+    assert done.returncode == 0, done.stdout
+    wrong = tmp_path / "compose.yaml"
+    wrong.write_text(COMPOSE.read_text().replace("stop_grace_period", "stop_grace_time"))
+    done = run(*check, wrong)
+    assert (done.returncode, "'stop_grace_time' was unexpected" in done.stdout) == (1, True)
+
+
 @pytest.fixture(scope="module")
 def services() -> Any:
-    return yaml.safe_load(COMPOSE.read_text())["services"]
+    """Those of both files. What the second one adds to a service of the first is left out."""
+    return _services(STORAGE) | _services(COMPOSE)
+
+
+def _services(file: Path) -> Any:
+    return yaml.safe_load(file.read_text())["services"]
+
+
+def test_the_server_waits_for_its_buckets_and_has_the_keys_of_the_storage() -> None:
+    services = _services(STORAGE)
+    server, storage = (services[name]["environment"] for name in ("image-processor", "storage"))
+    assert services["image-processor"]["depends_on"] == {
+        "buckets": {"condition": "service_completed_successfully"}
+    }
+    assert server["AWS_ACCESS_KEY_ID"] == storage["MINIO_ROOT_USER"]
+    assert server["AWS_SECRET_ACCESS_KEY"] == storage["MINIO_ROOT_PASSWORD"]
+    (command,) = services["buckets"]["command"]
+    for name in ("UPLOAD_BUCKET", "PROCESSED_BUCKET"):
+        assert f"storage/{server[PREFIX + name]}" in command
 
 
 def test_containers_can_write_to_their_volumes_only_and_have_no_rights(services: Any) -> None:
@@ -60,7 +89,8 @@ def test_containers_can_write_to_their_volumes_only_and_have_no_rights(services:
 
 def test_only_the_proxy_is_reachable(services: Any) -> None:
     assert [name for name, service in services.items() if "ports" in service] == ["caddy"]
-    assert services["image-processor"]["networks"] == ["inside"]
+    for name in ("image-processor", "storage", "buckets"):
+        assert services[name]["networks"] == ["inside"]
 
 
 def test_both_ways_to_stop_give_the_server_its_time(services: Any) -> None:
@@ -69,7 +99,7 @@ def test_both_ways_to_stop_give_the_server_its_time(services: Any) -> None:
 
 
 def test_variables_of_the_compose_file_are_those_of_its_example() -> None:
-    named = set(re.findall(r"\$\{(\w+)", COMPOSE.read_text()))
+    named = set(re.findall(r"\$\{(\w+)", COMPOSE.read_text() + STORAGE.read_text()))
     given = set(re.findall(r"^(\w+)=", (COMPOSE.parent / ".env.example").read_text(), re.MULTILINE))
     assert named == given
 
