@@ -8,6 +8,7 @@ website/home.md, with sections of README.md and pictures of the cookbook.
 from __future__ import annotations
 
 import html
+import json
 import os
 import re
 import shutil
@@ -38,7 +39,9 @@ ADDED_TO_THEME = ("site.css", "site.js")
 HOME = Path(__file__).with_name("home.md")
 """The first page of the site, where README.md is that of the repository."""
 
-_FRONT_MATTER = "---\ntitle: Image processor\nhide:\n  - navigation\n  - toc\n---\n\n"
+_OF_HOME = "title: Every size and format from one upload\nhide:\n  - navigation\n  - toc\n"
+_DESCRIPTION_CHARS = 160
+"""What search engines show of a description."""
 
 PICTURES = frozenset({".svg", ".png", ".webp", ".json"})
 _LINK = re.compile(
@@ -102,6 +105,25 @@ def _as_tab(block: re.Match[str]) -> str:
     return f'=== "{title}"\n\n{textwrap.indent(code, "    ")}'
 
 
+def front_matter(text: str, more: str = "") -> str:
+    """The head of a page for the builder: ``more``, and the description that search engines show."""
+    found = description(text)
+    return (
+        f"---\n{more}description: {json.dumps(found, ensure_ascii=False)}\n---\n\n" if found or more else ""
+    )
+
+
+def description(text: str) -> str:
+    """The beginning of a page's first paragraph, without its markup. Empty for a page without one."""
+    paragraphs = (part.strip() for part in _BLOCK.sub("", text).split("\n\n"))
+    prose = next((part for part in paragraphs if part and part[0].isalnum()), "")
+    prose = prose.replace('"', "'")  # the theme escapes none
+    plain = " ".join(re.sub(r"[`*]", "", re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", prose)).split())
+    if len(plain) <= _DESCRIPTION_CHARS:
+        return plain
+    return plain[: _DESCRIPTION_CHARS - 1].rpartition(" ")[0] + "…"
+
+
 def home(text: str) -> str:
     """The first page: ``text`` with the sections of README.md and the recipes that it names."""
 
@@ -156,10 +178,10 @@ def stage(into: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if source == ROOT / "README.md":
             text = relink(home(HOME.read_text(encoding="utf-8")), HOME, page, pages)
-            target.write_text(_FRONT_MATTER + text, encoding="utf-8")
+            target.write_text(front_matter(text, _OF_HOME) + text, encoding="utf-8")
         elif source.suffix == ".md":
             text = relink(source.read_text(encoding="utf-8"), source, page, pages)
-            target.write_text(tabbed(text), encoding="utf-8")
+            target.write_text(front_matter(text) + tabbed(text), encoding="utf-8")
         else:
             shutil.copyfile(source, target)
 

@@ -134,6 +134,34 @@ def test_all_pages_are_built(built: Path, pages: dict[Path, Path]) -> None:
     assert {Path() if page == Path("index") else page for page in expected} <= found
 
 
+def test_pages_have_titles_and_descriptions_of_their_own(built: Path) -> None:
+    found = {}
+    for file in built.rglob("index.html"):
+        text = file.read_text(encoding="utf-8")
+        (title,) = re.findall(r"<title>(.+?)</title>", text)
+        (found[file],) = re.findall(r'<meta name="description" content="([^"]+)">', text)
+        assert title != "Image processor - Image processor"
+    common = tomllib.loads(CONFIG.read_text())["project"]["site_description"]
+    assert [file for file, text in found.items() if text == common] == []
+    assert len(set(found.values())) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            '# A\n\n<!-- b -->\n\n![c](d.svg)\n\nSome `code` and [a\nlink](e.md): "f".\n\nMore.',
+            "Some code and a link: 'f'.",
+        ),
+        ("# A\n\n```sh\nb\n```\n\n| c |\n| --- |\n", ""),
+        ("# A\n\n" + "word " * 60, "word " * 30 + "word…"),
+    ],
+)
+def test_a_description_is_the_beginning_of_the_text(text: str, expected: str) -> None:
+    assert stage.description(text) == expected
+    assert len(expected) <= 160
+
+
 def test_nothing_is_loaded_from_elsewhere(built: Path) -> None:
     loaded = {match for file in built.rglob("*.html") for match in _LOADED.findall(file.read_text())}
     loaded |= {match for file in built.rglob("*.css") for match in _LOADED_BY_CSS.findall(file.read_text())}
