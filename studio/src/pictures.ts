@@ -12,12 +12,12 @@ const rank = ({ width }: Rendition, wanted: number) => (width >= wanted ? 1e6 - 
 export const isTransparent = (image: CardImage): boolean => image.facts?.alpha ?? false;
 
 // The smallest rendition of at least `width` pixels in each format, else the largest one; the fewest bytes
-// first. Of a transparent image those that are transparent, and of `whole` ones those that show all of it, if
-// there are such.
+// first. Of a transparent image those that are transparent, and of it and of `whole` ones those that show all of it,
+// if there are such: a logo is not cut.
 export function candidates(image: CardImage, width: number, whole = false): Shown[] {
   let all = image.renditions.filter((rendition): rendition is Shown => rendition.url !== null);
   if (isTransparent(image)) all = preferred(all, ({ alpha }) => alpha);
-  if (whole) all = preferred(all, (rendition) => !isCropped(rendition));
+  if (whole || isTransparent(image)) all = preferred(all, (rendition) => !isCropped(rendition));
   const best = new Map<string, Shown>();
   for (const rendition of all) {
     const other = best.get(rendition.media_type);

@@ -133,7 +133,8 @@ def test_a_refused_image_is_deleted_from_its_card(page: Page, site: Site) -> Non
     delete_held(page, site.data / "uploads" / "notes.txt")
 
 
-def test_a_transparent_image_is_shown_on_a_checkerboard(page: Page) -> None:
+def test_a_transparent_image_is_shown_whole_on_a_checkerboard(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})  # a square crop would be the smallest that fits
     drop(page, ("logo.png", png(300, 200, (200, 0, 0, 0))), ("photo.png", png(300, 200)))
     for key, is_transparent in (("logo.png", True), ("photo.png", False)):
         picture = card(page, key).locator(".picture.loaded")
@@ -142,6 +143,7 @@ def test_a_transparent_image_is_shown_on_a_checkerboard(page: Page) -> None:
         assert ("gradient" in background) is is_transparent
     shown = card(page, "logo.png").locator("img").evaluate("(img) => img.currentSrc")
     assert not shown.partition("?")[0].endswith(".jpg")
+    assert "h=200" not in shown
 
 
 def test_a_large_library_draws_what_is_in_the_window(page: Page) -> None:

@@ -182,6 +182,8 @@ def test_similar_images_are_a_filter(open_page: Open, site: Site) -> None:
     page.get_by_role("button", name="Show all").click()
     expect(page.locator(".card")).to_have_count(3)
     assert not re.search("near", page.url)
+    page.goto(f"/?near={image_id('uploads', 'c.png')}")
+    expect(page.locator(".near")).to_contain_text("No other image looks like c.png.")
 
 
 def test_an_order_that_the_server_lacks_is_explained(page: Page, site: Site) -> None:

@@ -7,11 +7,14 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, Request, Route, expect
 from serving import Site
 from transfers import drop
 
 from support.waiting import wait_for
+
+PART = 300_000
+"""Bytes of a part that is large enough to be worth continuing."""
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +45,79 @@ def offsets(page: Page) -> list[int]:
     return seen
 
 
-def test_a_paused_upload_continues_where_it_stopped(page: Page, site: Site, large: bytes) -> None:
-    begun = offsets(page)
+def begin(page: Page, site: Site, large: bytes) -> None:
+    """Drop a large file, and wait until the server has a part of it."""
     throttle(page, 400_000)
     drop(page, ("large.png", large))
-    part = site.data / "resumable"
-    wait_for(lambda: sum(path.stat().st_size for path in part.glob("*.part")) > 300_000, "some bytes")
+    parts = site.data / "resumable"
+    wait_for(lambda: sum(path.stat().st_size for path in parts.glob("*.part")) > PART, "some bytes")
+
+
+def expect_processed(page: Page, site: Site, large: bytes) -> None:
+    expect(page.locator('.card[data-key="large.png"]')).to_have_attribute("data-status", "processed")
+    assert (site.data / "uploads" / "large.png").read_bytes() == large
+
+
+def test_an_upload_continues_after_the_page_was_opened_again(page: Page, site: Site, large: bytes) -> None:
+    begin(page, site, large)
+    page.goto("about:blank")  # ends the request
+    page.goto("/")
+    expect(page.locator("#empty")).to_be_visible()
+    begun = offsets(page)
+    throttle(page, -1)
+    drop(page, ("large.png", large))
+    expect_processed(page, site, large)
+    assert begun
+    assert all(offset > PART for offset in begun)
+    assert page.evaluate("localStorage.length") == 0, "nothing is left to continue"
+
+
+def test_an_upload_that_the_server_cannot_take_for_a_moment_is_tried_again(
+    page: Page, site: Site, large: bytes
+) -> None:
+    begin(page, site, large)
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    begun = offsets(page)
+    refused: list[str] = []
+
+    def refuse_once(route: Route) -> None:
+        if route.request.method != "PATCH" or refused:
+            return route.fallback()
+        refused.append(route.request.url)
+        return route.fulfill(status=503)
+
+    page.route("**/resumable/*", refuse_once)
+    throttle(page, -1)
+    page.get_by_role("button", name="Resume").click()
+    expect_processed(page, site, large)
+    assert len(refused) == 1
+    assert len(begun) > 1
+    assert all(offset > PART for offset in begun)
+
+
+def test_an_upload_that_the_user_stops_is_continued_by_retry(page: Page, site: Site, large: bytes) -> None:
+    begin(page, site, large)
+    page.get_by_role("button", name="Stop").click()
+    stopped = page.locator('.card[data-key="large.png"]')
+    expect(stopped).to_contain_text("You stopped this upload.")
+    assert not (site.data / "uploads" / "large.png").exists()
+    begun = offsets(page)
+    throttle(page, -1)
+    page.get_by_role("button", name="Retry large.png").click()
+    expect_processed(page, site, large)
+    assert all(offset > PART for offset in begun)
+    assert begun
+
+
+def test_a_paused_upload_continues_where_it_stopped(page: Page, site: Site, large: bytes) -> None:
+    begun = offsets(page)
+    begin(page, site, large)
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
     throttle(page, -1)
     page.get_by_role("button", name="Resume").click()
-    expect(page.locator('.card[data-key="large.png"]')).to_have_attribute("data-status", "processed")
+    expect_processed(page, site, large)
     assert begun[0] == 0
-    assert all(offset > 300_000 for offset in begun[1:])
+    assert all(offset > PART for offset in begun[1:])
     assert len(begun) > 1
-    assert (site.data / "uploads" / "large.png").read_bytes() == large

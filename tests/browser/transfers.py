@@ -13,7 +13,7 @@ def transfer_of(page: Page, *files: tuple[str, bytes]) -> JSHandle:
             const transfer = new DataTransfer();
             for (const [name, body] of files) {
                 const bytes = Uint8Array.from(atob(body), (character) => character.charCodeAt(0));
-                transfer.items.add(new File([bytes], name));
+                transfer.items.add(new File([bytes], name, { lastModified: 0 })); // as a file on a disk
             }
             return transfer;
         }""",

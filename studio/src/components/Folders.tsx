@@ -76,9 +76,11 @@ function Breadcrumbs({ folder }: { folder: string }) {
 // Similar images are those of one image, whatever their folder.
 function Near({ id }: { id: string }) {
   const key = library.keyOf(id);
+  const isAlone = library.total.value === 1; // it is the first of them itself
   return (
     <p class="places near">
-      Images that look like <strong>{key ? fileName(key) : "this one"}</strong>, the nearest first.{" "}
+      {isAlone ? "No other image looks" : "Images that look"} like <strong>{key ? fileName(key) : "this one"}</strong>
+      {isAlone ? "." : ", the nearest first."}{" "}
       <button class="link" type="button" onClick={() => filterBy({ near: "" })}>
         Show all
       </button>

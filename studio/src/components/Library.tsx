@@ -31,7 +31,7 @@ function Nothing() {
   const { folder, sort } = library.filter.value;
   if (isNarrowed(library.filter.value)) {
     return (
-      <p class="nothing" id="nothing">
+      <p class="nothing vacant" id="nothing">
         No image matches.{" "}
         <button class="link" type="button" onClick={() => filterBy({ ...ALL, folder, sort })}>
           Show all
