@@ -6,6 +6,7 @@ and refuses wrong keys as API Gateway does.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +25,7 @@ from support.aws_emulation.deployed import ARCHITECTURE, Deployed
 from support.aws_emulation.server import REGION, EmulatedAws
 from support.aws_emulation.stacks import deploy
 from support.chromium import chromium
+from support.waiting import wait_for
 
 API_PATHS = ("/images", "/uploads", "/folders", "/recipe", "/health")
 """The path patterns of the distribution's behaviours, which tests/deployment compares with the routes."""
@@ -56,6 +58,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self._pass_on()
+
+    do_DELETE = do_POST  # noqa: N815 - the name that http.server calls
 
     def _pass_on(self) -> None:
         if self.headers.get("x-api-key") != self.server.key:
@@ -120,13 +124,29 @@ def show_stored(system: Deployed, route: Route) -> None:
     route.fulfill(body=found["Body"], content_type=found["ContentType"])
 
 
+def sign_in(page: Page, front: Front) -> None:
+    page.get_by_label("Token").fill(front.key)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+def expect_keys(page: Page, *keys: str) -> None:
+    """The cards are those of ``keys``, in any order."""
+    expect(page.locator(".card")).to_have_count(len(keys))
+    for key in keys:
+        expect(page.locator(f'.card[data-key="{key}"]')).to_be_visible()
+
+
+def is_stored(front: Front, key: str) -> bool:
+    found = front.system.s3.list_objects_v2(Bucket=front.system.uploads, Prefix=key)
+    return any(row["Key"] == key for row in found.get("Contents", ()))
+
+
 def test_files_are_uploaded_by_signed_forms_and_shown_with_their_renditions(page: Page, front: Front) -> None:
     page.get_by_label("Token").fill("wrong")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_be_visible()
-    page.get_by_label("Token").fill(front.key)
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    sign_in(page, front)
     body = picture(300, 200)
     for key in ("pier.png", "pier-2.png"):  # the name is taken the second time
         page.locator("#files").set_input_files({"name": "pier.png", "mimeType": "image/png", "buffer": body})
@@ -148,3 +168,44 @@ def test_files_are_uploaded_by_signed_forms_and_shown_with_their_renditions(page
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("Token")).to_be_visible()
     assert page.evaluate("sessionStorage.length + document.cookie.length") == 0
+
+
+def test_the_library_is_searched_filtered_and_images_are_deleted(page: Page, front: Front) -> None:
+    sign_in(page, front)
+    bodies = {"harbour.png": picture(300, 200), "lake.png": picture(200, 300), "words.png": b"words"}
+    chosen = [{"name": name, "mimeType": "image/png", "buffer": body} for name, body in bodies.items()]
+    page.locator("#files").set_input_files(chosen)
+    for key, status in zip(bodies, ("processed", "processed", "refused"), strict=True):
+        expect(page.locator(f'.card[data-key="{key}"]')).to_have_attribute("data-status", status)
+    page.get_by_placeholder("Search by name").fill("ARBO")
+    expect_keys(page, "harbour.png")
+    page.reload()  # the search is in the address
+    expect_keys(page, "harbour.png")
+    page.get_by_role("button", name="Clear").click()
+    page.locator(".choices").get_by_text("Refused").click()
+    expect_keys(page, "words.png")
+    expect(page.locator(".card .reason")).to_have_text("This is not an image.")
+    page.get_by_placeholder("Search by name").fill("lake")
+    expect(page.locator("#nothing")).to_contain_text("No image matches.")
+    page.locator(".choices").get_by_text("Ready").click()
+    expect_keys(page, "lake.png")
+    page.get_by_label("Added").select_option("Last 24 hours")
+    expect_keys(page, "lake.png")
+    assert "date=day" in page.url
+    # What its index cannot do is not offered, nor are archives, which its gateway cannot send.
+    assert page.get_by_label("Order").count() == page.get_by_label("Format").count() == 0
+    page.get_by_role("checkbox", name="lake.png").check()
+    expect(page.locator("#selection")).to_be_visible()
+    assert page.get_by_role("button", name=re.compile("Download")).count() == 0
+
+    page.locator("#selection").get_by_role("button", name="Delete").click()
+    expect(page.locator("#nothing")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect_keys(page, "lake.png")
+    assert is_stored(front, "lake.png")
+    page.locator(".card a.open").click()
+    page.locator("#delete").click()
+    expect(page.locator("#nothing")).to_be_visible()
+    page.goto("about:blank")  # what cannot be undone any more is done
+    wait_for(lambda: not is_stored(front, "lake.png"), "the deletion")
+    assert is_stored(front, "harbour.png")
