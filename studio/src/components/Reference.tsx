@@ -106,9 +106,12 @@ function Index({ groups, typed, onType }: IndexProps) {
   );
 }
 
+// Longer names would not fit beside the paths.
+const SHORT: Record<string, string> = { delete: "del", options: "opt" };
+
 const Method = ({ name }: { name: string }) => (
   <span class="method" data-method={name}>
-    {name === "delete" ? "del" : name}
+    {SHORT[name] ?? name}
   </span>
 );
 
