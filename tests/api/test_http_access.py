@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from fastapi import FastAPI
 from http_machine import Client, Machine
 from msgspec.structs import replace
 
+from image_processor.api import connections
 from image_processor.api.access import ACCESS, RouteAccess
 from image_processor.api.access_guard import client_address
 from image_processor.api.sessions import COOKIE, FAILURE_SECONDS, MAX_FAILURES, Sessions, WrongTokens
@@ -429,6 +431,57 @@ def test_strangers_do_not_close_the_event_streams_of_others(machine: Machine, li
             assert live.get("/events").status_code == 401
         live.put("/uploads/a", content=b"a", headers=bearer(Scope.WRITE)).raise_for_status()
         assert any("queued" in line for line in lines)
+
+
+SLOW = {
+    "POST /session": "application/json",
+    "POST /uploads": "multipart/form-data; boundary=x",
+}
+
+
+@pytest.fixture
+def begin(address: tuple[str, int]) -> Iterator[Callable[[str], socket.socket]]:
+    """Sends the first byte of a body, as anybody may."""
+    with ExitStack() as stack:
+
+        def send(line: str) -> socket.socket:
+            connection = stack.enter_context(socket.create_connection(address, timeout=20))
+            head = f"{line} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {SLOW[line]}\r\nContent-Length: 99"
+            connection.sendall(f"{head}\r\n\r\n-".encode())
+            return connection
+
+        yield send
+
+
+@pytest.mark.parametrize("line", SLOW)
+def test_requests_that_wait_for_bodies_of_strangers_make_room(
+    live: httpx.Client, begin: Any, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.setattr(connections, "MAX_REQUESTS", 4)
+    slow = [begin(line) for _ in range(8)]
+    assert [is_closed(connection) for connection in slow[:4]] == [True] * 4
+    assert live.get("/images", headers=bearer(Scope.READ)).status_code == 200
+
+
+@pytest.mark.parametrize("line", SLOW)
+def test_connections_that_wait_for_bodies_of_strangers_make_room(
+    address: tuple[str, int], begin: Any, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    slow = [begin(line) for _ in range(4)]
+    url = f"http://{address[0]}:{address[1]}/images"
+    headers = {**bearer(Scope.READ), "connection": "close"}
+    assert httpx.get(url, headers=headers).status_code == 200  # so the others have arrived
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 4)
+    assert httpx.get(url, headers=headers).status_code == 200
+    assert is_closed(slow[0])
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Wait for the end of the connection; whether it ends without a response."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
 
 
 # Without tokens -------------------------------------------------------------------------------------

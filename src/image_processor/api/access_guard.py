@@ -151,6 +151,12 @@ def caller_of(connection: HTTPConnection) -> Caller:
     return caller
 
 
+def is_stranger(scope: Scope) -> bool:
+    """Whether a server with tokens knows nothing of who sends the request."""
+    caller: Caller | None = scope.get("state", {}).get(_STATE)
+    return caller == STRANGER
+
+
 def cookies_of(scope: Scope) -> list[str]:
     """The values of the cookies that have the session's name."""
     pairs = ";".join(Headers(scope=scope).getlist("cookie")).split(";")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -37,8 +38,9 @@ class OpenConnections:
     """Closes connections that wait too long for their client, and limits their number.
 
     Above MAX_CONNECTIONS, one is closed that waits for its client: of those without a request the one that
-    has waited longest, else the oldest event stream, else the response that has not been read for longest. A
-    new one is closed only if all others have work in progress.
+    has waited longest, else the oldest event stream, else the response that has not been read for longest,
+    else the oldest request that waits for a stranger's body. A new one is closed only if all others have work
+    in progress.
     """
 
     def __init__(self) -> None:
@@ -84,21 +86,30 @@ class ConnectionLimiter(OpenConnections):
 
     There are at most ``streams`` event streams, and ``streams_per_client`` of one address: a new one replaces
     the oldest, whose client connects again and misses nothing. ``overloaded`` makes the response to a request
-    above MAX_REQUESTS of a message.
+    above MAX_REQUESTS of a message. Before that, a request gives way that waits for the body of a stranger,
+    which ``is_stranger`` tells by its scope: anybody may send the beginnings of such bodies.
 
     It learns of connections from `protocol.HttpProtocol`, and of requests as middleware. The address of the
     client links the two.
     """
 
     def __init__(
-        self, app: ASGIApp, overloaded: Callable[[str], ASGIApp], *, streams: int, streams_per_client: int
+        self,
+        app: ASGIApp,
+        overloaded: Callable[[str], ASGIApp],
+        *,
+        streams: int,
+        streams_per_client: int,
+        is_stranger: Callable[[Scope], bool] = lambda _: False,
     ) -> None:
         super().__init__()
         self._app = app
         self._overloaded = overloaded
         self._streams = streams
         self._streams_per_client = streams_per_client
-        self._requests = 0
+        self._is_stranger = is_stranger
+        self._running: dict[object, Connection] = {}
+        """The connections of the requests in progress."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection = self._connections.get(scope["client"]) if scope["type"] == "http" else None
@@ -119,17 +130,26 @@ class ConnectionLimiter(OpenConnections):
                 connection.is_stream = True
             await send(message)
 
-        app = self._app if self._has_room(scope) else self._overload()
-        connection.begin_request(unread_body=_has_body(scope))
-        self._requests += 1
+        app = self._app if self._make_room(scope) else self._overload()
+        connection.begin_request(unread_body=_has_body(scope), gives_way=partial(self._is_stranger, scope))
+        request = object()
+        self._running[request] = connection
         try:
             await app(scope, receive_and_note, send_and_note)
         finally:
-            self._requests -= 1
+            self._running.pop(request, None)
             connection.end_request()
 
-    def _has_room(self, scope: Scope) -> bool:
-        return self._requests < MAX_REQUESTS or scope["path"] == HEALTH_PATH
+    def _make_room(self, scope: Scope) -> bool:
+        """Whether there is room for the request, if need be in place of a stranger's."""
+        if len(self._running) < MAX_REQUESTS or scope["path"] == HEALTH_PATH:
+            return True
+        slow = [(item.since, request) for request, item in self._running.items() if item.waits_for_stranger()]
+        if not slow:
+            return False
+        _, oldest = min(slow, key=lambda pair: pair[0])
+        self._abort(self._running.pop(oldest))
+        return True
 
     def _overload(self) -> ASGIApp:
         return self._overloaded(f"expected at most {MAX_REQUESTS} requests at the same time, got more")
@@ -152,6 +172,7 @@ class Connection:
         self.host, _ = _address(transport)
         self.requests = 0
         self.unread_body = False
+        self._gives_way: Callable[[], bool] = lambda: False
         self.is_stream = False
         """Whether the response is an event stream."""
         self._loop = asyncio.get_running_loop()
@@ -161,10 +182,12 @@ class Connection:
         self._unread_timer: asyncio.TimerHandle | None = None
         self._timer = self._loop.call_later(HEAD_SECONDS, self._check)
 
-    def begin_request(self, *, unread_body: bool) -> None:
-        """Note a request, and whether it has a body that the application has not read."""
+    def begin_request(self, *, unread_body: bool, gives_way: Callable[[], bool] = lambda: False) -> None:
+        """Note a request, whether it has a body that the application has not read, and what says whether it
+        is a stranger's."""
         self.requests += 1
         self.unread_body = unread_body
+        self._gives_way = gives_way
         self.since = self._loop.time()
 
     def end_request(self) -> None:
@@ -180,6 +203,10 @@ class Connection:
         self._unread_since = self._loop.time() if is_unread else None
         self._unread_timer = self._loop.call_later(SEND_SECONDS, self.transport.abort) if is_unread else None
 
+    def waits_for_stranger(self) -> bool:
+        """Whether its request waits for a body that anybody may begin to send."""
+        return self.requests > 0 and self.unread_body and self._gives_way()
+
     def rank(self) -> tuple[int, float] | None:
         """The smaller, the less is lost by closing the connection; None while it waits for the server."""
         if not self.requests:
@@ -188,7 +215,7 @@ class Connection:
             return 1, self.since
         if self._unread_since is not None:
             return 2, self._unread_since
-        return None
+        return (3, self.since) if self.waits_for_stranger() else None
 
     def stop_timers(self) -> None:
         """End the watch."""

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from image_processor.config.settings import Settings
 from image_processor.domain.errors import Overloaded
 
+from .access_guard import is_stranger
 from .connections import MAX_CONNECTIONS, ConnectionLimiter
 from .hit_log import build_hit_log
 from .hit_servers import HitServers
@@ -39,6 +40,7 @@ class Server(uvicorn.Server):
             lambda message: of_error(Overloaded(message)),
             streams=settings.event_streams,
             streams_per_client=settings.event_streams_per_client,
+            is_stranger=is_stranger,
         )
         super().__init__(
             uvicorn.Config(
