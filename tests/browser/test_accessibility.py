@@ -8,7 +8,7 @@ from serving import Site
 from test_library import png
 from windows import Open
 
-from support.chromium import axe_script, in_both_schemes
+from support.chromium import axe_script, violations_in_both_schemes
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def test_a_fault_of_one_scheme_is_found(browser: Browser, axe: str) -> None:
     dark = "body { background: #111; color: #222; transition: color 0.1s }"
     page.set_content(f"<style>@media (prefers-color-scheme: dark) {{ {dark} }}</style><p>Some words</p>")
     page.evaluate(axe)
-    found = [finding for finding in in_both_schemes(page) if "color-contrast" in finding]
+    found = [finding for finding in violations_in_both_schemes(page) if "color-contrast" in finding]
     page.close()
     assert found == ["dark: color-contrast: <p>Some words</p>"]
 
@@ -34,22 +34,22 @@ def test_axe_finds_no_violation(open_page: Open, site: Site, axe: str) -> None:
         page = open_page(width=width)
         page.evaluate(axe)
         expect(page.locator(".picture.loaded")).to_be_visible()
-        assert in_both_schemes(page) == []
+        assert violations_in_both_schemes(page) == []
         page.evaluate("(id) => { location.hash = id }", image)
         expect(page.locator("#details .picture.loaded")).to_be_visible()
-        assert in_both_schemes(page) == []
+        assert violations_in_both_schemes(page) == []
         page.get_by_role("button", name="Set focus").click()
         expect(page.locator(".crops")).to_be_visible()
-        assert in_both_schemes(page) == []
+        assert violations_in_both_schemes(page) == []
         page.get_by_role("button", name="Done").click()
         page.get_by_role("button", name="Try transformations").click()
         expect(page.locator("#playground .after")).to_be_visible()
-        assert in_both_schemes(page) == []
+        assert violations_in_both_schemes(page) == []
         page.keyboard.press("Escape")
         page.get_by_role("button", name="Close").click()
         page.get_by_role("checkbox", name="Choose logo.png").check()
         expect(page.locator("#selection")).to_be_visible()
-        assert in_both_schemes(page) == []
+        assert violations_in_both_schemes(page) == []
         page.get_by_role("button", name="New folder").click()
-        assert in_both_schemes(page) == []
+        assert violations_in_both_schemes(page) == []
         page.context.close()

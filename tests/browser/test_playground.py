@@ -18,7 +18,7 @@ from test_library import png
 from windows import Open, opening
 
 from image_processor.config.recipe import parse_recipe
-from support.chromium import in_both_schemes
+from support.chromium import violations_in_both_schemes
 
 __all__ = ["axe"]
 
@@ -205,6 +205,6 @@ def test_axe_finds_no_violation(open_page: Open, site: Site, axe: str, width: in
     page.get_by_role("button", name="Add a text").click()
     expect(page.locator("#playground .verdict")).to_have_count(2)
     expect(page.get_by_role("button", name="Draw logos/mark.png")).to_be_visible()
-    assert in_both_schemes(page) == []
+    assert violations_in_both_schemes(page) == []
     overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(overflow) == 0

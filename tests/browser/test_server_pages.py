@@ -13,7 +13,7 @@ from test_accessibility import axe
 from test_library import png
 from windows import Open
 
-from support.chromium import in_both_schemes
+from support.chromium import violations_in_both_schemes
 from support.waiting import wait_for
 
 __all__ = ["axe"]
@@ -146,7 +146,7 @@ def test_axe_finds_no_violation(open_page: Open, site: Site, axe: str, width: in
 
     def check(page: Page) -> None:
         page.evaluate(axe)
-        assert in_both_schemes(page) == []
+        assert violations_in_both_schemes(page) == []
         overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert page.evaluate(overflow) == 0
         page.context.close()

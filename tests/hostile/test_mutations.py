@@ -54,8 +54,17 @@ def test_mutations_are_deterministic() -> None:
     assert len({mutation(number)[1] for number in range(40)}) > 35
 
 
+@pytest.fixture(scope="module")
+def renderer() -> Iterator[campaign.MeasuredRenderer]:
+    """One for the parts of all files."""
+    with campaign.MeasuredRenderer() as renderer:
+        yield renderer
+
+
 @pytest.mark.parametrize("name", list(originals()))
-def test_truncation_anywhere_is_refused_or_loses_no_pixels(name: str) -> None:
+def test_truncation_anywhere_is_refused_or_loses_no_pixels(
+    renderer: campaign.MeasuredRenderer, name: str
+) -> None:
     """A part may only be missing without a refusal if no pixel depends on it, such as a later page."""
     data = originals()[name]
     dice = random.Random(name)
@@ -63,14 +72,14 @@ def test_truncation_anywhere_is_refused_or_loses_no_pixels(name: str) -> None:
     ends = {0, 1, 2, 3, 8, 12, size - 1, size - 2, *(dice.randrange(size) for _ in range(CUTS))}
     ends |= {end + by for end in chunk_ends(data, name) for by in (-1, 0, 1, 4)}
     seen = set()
-    with campaign.MeasuredRenderer() as renderer:
-        renderer.try_input(name, data)
-        whole = renderer.bodies
-        for end in sorted(end for end in ends if 0 <= end < len(data)):
-            reason = renderer.try_input(f"{name}[:{end}]", data[:end])
-            assert reason in _REASONS
-            assert reason != "rendered" or renderer.bodies == whole, end
-            seen.add(reason)
+    renderer.report.failures.clear()
+    renderer.try_input(name, data)
+    whole = renderer.bodies
+    for end in sorted(end for end in ends if 0 <= end < len(data)):
+        reason = renderer.try_input(f"{name}[:{end}]", data[:end])
+        assert reason in _REASONS
+        assert reason != "rendered" or renderer.bodies == whole, end
+        seen.add(reason)
     assert renderer.report.failures == []
     assert "truncated" in seen
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,30 +46,48 @@ def axe_script() -> str:
 
 def violations(page: Page) -> list[str]:
     """What axe finds in the page, which has run its script: a rule and the element, one a line."""
-    # What passes is not described in full: half of axe's work.
-    found: list[str] = (
-        page.evaluate("""async () => (await axe.run({ resultTypes: ["violations"] })).violations
-        .flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`))""")
-    )
+    return _violations(page, {})
+
+
+def _violations(page: Page, options: Mapping[str, object]) -> list[str]:
+    found: list[str] = page.evaluate(_RUN_AXE, dict(options))
     return found
 
 
-def in_both_schemes(page: Page, find: Callable[[Page], list[str]] = violations) -> list[str]:
-    """What ``find`` finds in the page in light and in dark colours, without loading it for each.
+# What passes is not described in full: half of axe's work.
+_RUN_AXE = """async (options) =>
+    (await axe.run({ resultTypes: ["violations"], ...options })).violations
+    .flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`))"""
+# axe's category of colours, but for what WCAG asks for at level AAA.
+_OF_COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
 
-    Raises playwright's TimeoutError where the scheme does not change the colours of the page.
-    """
-    page.emulate_media(color_scheme="light")
+
+def violations_in_both_schemes(page: Page) -> list[str]:
+    """What axe finds in the page in light colours, and what it finds about colours in dark ones."""
+    with _in_dark(page):
+        found = [f"dark: {finding}" for finding in _violations(page, _OF_COLOURS)]
+    return [f"light: {finding}" for finding in violations(page)] + found
+
+
+def in_both_schemes(page: Page, find: Callable[[Page], list[str]]) -> list[str]:
+    """What ``find`` finds in the page in light and in dark colours."""
+    with _in_dark(page):
+        found = [f"dark: {finding}" for finding in find(page)]
+    return [f"light: {finding}" for finding in find(page)] + found
+
+
+@contextmanager
+def _in_dark(page: Page) -> Iterator[None]:
+    """The page in dark colours without loading it again. Raises playwright's TimeoutError where it has no
+    others than in light."""
     light = page.evaluate(f"({_COLOURS})()")
-    found = [f"light: {finding}" for finding in find(page)]
     page.emulate_media(color_scheme="dark")
     page.wait_for_function(f"(light) => ({_COLOURS})() !== light", arg=light)
     page.evaluate(_REST)
-    found += [f"dark: {finding}" for finding in find(page)]
+    yield
     page.emulate_media(color_scheme="light")
     page.wait_for_function(f"(light) => ({_COLOURS})() === light", arg=light)
     page.evaluate(_REST)
-    return found
 
 
 _COLOURS = """() => {
