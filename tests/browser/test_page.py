@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from serving import Site, serving
 from test_library import delete_held
 from timers import hold_timers
-from transfers import drop, paste
+from transfers import drop, drop_from_disk, paste
 from windows import Open
 
 from support.chromium import in_both_schemes
@@ -132,6 +132,30 @@ def test_pasted_images_are_named_by_their_time(page: Page) -> None:
     names = ready.evaluate_all("cards => cards.map((card) => card.dataset.key)")
     assert all(re.fullmatch(r"pasted-\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d(-2)?\.png", name) for name in names)
     expect(page.locator('.card[data-key="rocket.png"]')).to_have_attribute("data-status", "refused")
+
+
+def test_a_dropped_folder_keeps_its_paths(page: Page, tmp_path: Path) -> None:
+    folder = tmp_path / "album"
+    (folder / "day 1").mkdir(parents=True)
+    shutil.copy(COFFEE, folder / "day 1" / "coffee.png")
+    shutil.copy(PHOTOS / "rocket.jpg", folder / "rocket.jpg")
+    (folder / ".hidden").write_bytes(b"words")
+    expect(page.locator("#empty")).to_be_visible()
+    drop_from_disk(page, folder, PHOTOS / "chelsea.png")
+    for key in ("album/day 1/coffee.png", "album/rocket.jpg", "chelsea.png"):
+        expect(page.locator(f'.card[data-key="{key}"]')).to_have_attribute("data-status", "processed")
+    expect(page.locator(".card")).to_have_count(3)
+
+
+def test_photos_of_a_camera_are_named_by_their_time(page: Page) -> None:
+    """Telephones name each of them alike."""
+    for photo in (COFFEE, PHOTOS / "chelsea.png"):
+        file = {"name": "image.png", "mimeType": "image/png", "buffer": photo.read_bytes()}
+        page.get_by_label("Photo to add").set_input_files([file])
+    ready = page.locator('.card[data-status="processed"]')
+    expect(ready).to_have_count(2)
+    names = ready.evaluate_all("cards => cards.map((card) => card.dataset.key)")
+    assert all(re.fullmatch(r"photo-\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d(-2)?\.png", name) for name in names)
 
 
 def test_a_file_without_renditions_in_the_recipe_says_so(page: Page) -> None:

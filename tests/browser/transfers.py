@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 from playwright.sync_api import JSHandle, Page, expect
 
@@ -28,6 +29,14 @@ def drop(page: Page, *files: tuple[str, bytes]) -> None:
     expect(page.locator("#dropping")).to_be_visible()
     page.dispatch_event("main", "drop", {"dataTransfer": transfer})
     expect(page.locator("#dropping")).to_be_hidden()
+
+
+def drop_from_disk(page: Page, *paths: Path) -> None:
+    """Drag files and folders of the disk over the page and drop them, as a file manager does."""
+    session = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for type_ in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": type_, "x": 300, "y": 400, "data": data})
 
 
 def paste(page: Page, *files: tuple[str, bytes]) -> None:
