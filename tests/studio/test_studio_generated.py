@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import json
 import os
 import re
 from pathlib import Path
@@ -83,6 +84,15 @@ def test_the_first_page_loads_neither_playground_nor_reference() -> None:
         "docs.css",
     }
     assert sum(len(gzip.compress((WEB / name).read_bytes())) for name in loaded) < MAX_FIRST_BYTES
+
+
+def test_the_licences_of_the_libraries_go_with_the_page() -> None:
+    text = (WEB / "static" / "licences.txt").read_text("utf-8")
+    dependencies = json.loads((STUDIO / "package.json").read_text("utf-8"))["dependencies"]
+    assert [
+        f"{name} {version}" for name, version in dependencies.items() if f"{name} {version}\n" not in text
+    ] == []
+    assert text.count("Permission is hereby granted") >= len(dependencies) - 1
 
 
 def test_the_page_is_small() -> None:
