@@ -96,7 +96,8 @@ class StoredResponses:
         return self._clock() - LIFETIME_SECONDS
 
     def _open(self) -> sqlite3.Connection:
-        self._file.touch(mode=0o600)  # responses have signed URLs
+        if not self._file.exists():
+            self._file.touch(mode=0o600)  # responses have signed URLs
         connection = sqlite3.connect(self._file, check_same_thread=False, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
