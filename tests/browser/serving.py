@@ -63,9 +63,11 @@ def serving(data: Path, port: int = 0, **settings: str) -> Iterator[Site]:
     command = [sys.executable, "-m", "image_processor", "serve", "--data", str(data), "--port", str(port)]
     environment = os.environ | {f"IMAGE_PROCESSOR_{name}": value for name, value in settings.items()}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
-        assert server.stdout is not None
-        announced = re.search(r"http://\S+", server.stdout.readline())
-        assert announced, "the server did not start"
-        with httpx.Client(base_url=announced[0], timeout=60, verify=NO_CERTIFICATES) as api:
-            yield Site(data, api)
-        server.send_signal(signal.SIGTERM)
+        try:
+            assert server.stdout is not None
+            announced = re.search(r"http://\S+", server.stdout.readline())
+            assert announced, "the server did not start"
+            with httpx.Client(base_url=announced[0], timeout=60, verify=NO_CERTIFICATES) as api:
+                yield Site(data, api)
+        finally:
+            server.send_signal(signal.SIGTERM)  # Popen waits for the process, also after a failure
