@@ -26,7 +26,11 @@ match = "**"
 presets = ["one"]
 """
 # The packages, the text that publishes versions, and what LocalStack has nothing like: a network.
-FIXED = {"Architecture", "ExtraFormats", "Release", "VpcSubnetIds", "VpcSecurityGroupIds"}
+FIXED = {
+    *("Architecture", "ExtraFormats", "Release", "VpcSubnetIds", "VpcSecurityGroupIds"),
+    # LocalStack cannot split the ARN of the user pool for the client that they make.
+    *("StudioLoginDomain", "StudioIdentityProviders"),
+}
 ON = {
     "MemorySize": "1024",
     "MaximumConcurrency": "20",

@@ -133,8 +133,9 @@ def test_the_command_reports_errors(run, option, value, message):
 
 
 def test_the_example_of_the_documentation_is_what_the_command_prints(run):
-    text = (DOCS / "aws.md").read_text(encoding="utf-8")
-    command, printed = re.search(r"\$ image-processor (cost[^\n]*)\n((?:.|\n)*?)```", text).groups()
+    text = (DOCS / "cost.md").read_text(encoding="utf-8")
+    block = r"```sh\nimage-processor (cost .*) 2> sources.txt\n```\n\n```text\n((?:.|\n)*?)```"
+    command, printed = re.search(block, text).groups()
     status, out, _ = run(*command.split())
     assert status == 0
     assert [line.split() for line in out.splitlines()] == [line.split() for line in printed.splitlines()]

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -172,7 +172,9 @@ def test_two_servers_share_buckets_and_a_table(start: Start, buckets: Buckets) -
                 name,
             )
     assert set(keys(buckets.processed)) == {f"{name}/{RENDITION}" for name in names}
-    logs = "".join((server.folder / "log").read_text() for server in servers)
+    for name in names:
+        wait_for(lambda name=name: is_logged(servers, name), f"the log of {name}")  # type: ignore[misc]
+    logs = "".join(map(log_of, servers))
     assert {logs.count(f" {name} processed ") for name in names} == {1}
 
 
@@ -187,6 +189,11 @@ def is_coordinator(server: Served) -> bool:
 
 def log_of(server: Served) -> str:
     return (server.folder / "log").read_text()
+
+
+def is_logged(servers: Sequence[Served], key: str) -> bool:
+    """Whether one of them has said that it has processed ``key``, which comes after the record says so."""
+    return any(f" {key} processed " in log_of(server) for server in servers)
 
 
 @pytest.mark.parametrize("settings", ["dynamodb"], indirect=True)
@@ -210,7 +217,7 @@ def test_one_of_two_servers_searches_and_the_other_takes_over_when_it_is_killed(
     assert [log_of(second).count(f" {key} processed ") for key in found] == [0] * 4
     put(second, "own.png", photo("blue"))
     wait_for(lambda: is_processed(second, buckets, "own.png"), "an upload to the other server")
-    assert " own.png processed " in log_of(second)
+    wait_for(lambda: is_logged([first, second], "own.png"), "the log of it")
 
     first.kill()
     buckets.uploads.put("lost.png", photo("green"), PNG)
@@ -223,6 +230,7 @@ def test_one_of_two_servers_searches_and_the_other_takes_over_when_it_is_killed(
     assert not is_coordinator(first)
     assert second.stop() == 0
     wait_for(lambda: is_coordinator(first), "the role that the second one has left")
+    wait_for(lambda: is_logged([first, second], "lost.png"), "the log of it")
     logs = "".join(map(log_of, (first, second)))
     assert {logs.count(f" {key} processed ") for key in ("own.png", "lost.png")} == {1}
 
