@@ -23,7 +23,7 @@ LONGER := tests/delivery/test_altered_urls.py tests/delivery/test_url_parser.py 
 	tests/api/test_http_delivery.py tests/simulation/test_promises.py tests/contracts/test_catalog_listing.py tests/contracts/test_store_listing.py tests/hostile/test_mutations.py tests/end_to_end/test_kill.py \
 	tests/aws_lambda/test_reconcile_function.py tests/deployment/test_template_rules.py tests/deployment/test_package.py tests/fuzzing
 ARGS        ?=
-TEST_WORKERS ?= 3
+TEST_WORKERS ?= 4
 # Some images of containers set it. Then each of the Pythons that tests start compiles all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 # What `make coverage` leaves out: it runs in other processes.
