@@ -26,11 +26,7 @@ match = "**"
 presets = ["one"]
 """
 # The packages, the text that publishes versions, and what LocalStack has nothing like: a network.
-FIXED = {
-    *("Architecture", "ExtraFormats", "Release", "VpcSubnetIds", "VpcSecurityGroupIds"),
-    # LocalStack cannot split the ARN of the user pool for the client that they make.
-    *("StudioLoginDomain", "StudioIdentityProviders"),
-}
+FIXED = {"Architecture", "ExtraFormats", "Release", "VpcSubnetIds", "VpcSecurityGroupIds"}
 ON = {
     "MemorySize": "1024",
     "MaximumConcurrency": "20",
@@ -116,6 +112,9 @@ ELSEWHERE = {
     "ApiAuthorization": "COGNITO",
     "ApiUserPoolArn": "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_abcdefghi",
     "ApiResourceServer": "https://images.example.org",
+    "EnableStudio": "true",
+    "StudioLoginDomain": "login.example.org",
+    "StudioIdentityProviders": "COGNITO,Staff",
     "ExistingUploadBucket": "uploads-of-before",
     "RecipeBucket": "recipe-of-stack",
     "Recipe": "r.toml",
@@ -245,6 +244,7 @@ def test_updates_reach_the_functions_and_keep_data(
 
     elsewhere = update(ELSEWHERE)
     assert elsewhere.uploads == ELSEWHERE["ExistingUploadBucket"]
+    assert elsewhere.outputs["StudioClientId"]
     # A stack cannot create a bucket that exists, so its own is not back.
     bare = update(OFF | {"ExistingUploadBucket": elsewhere.uploads})
     assert {"ApiUrl", "CdnUrl", "TableName"}.isdisjoint(bare.outputs)
