@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +25,6 @@ from image_processor_client import (
     WaitTimeout,
 )
 from support.plain_http import NO_CERTIFICATES
-
-
-@pytest.fixture(params=KINDS)
-def client(request: pytest.FixtureRequest, site: Site) -> Iterator[Any]:
-    yield from connected(request.param, site.address, token=site.token)
-
-
-@pytest.fixture
-def key(request: pytest.FixtureRequest) -> str:
-    """A key that no other test uses, with characters that URLs escape."""
-    return f"{request.node.name}/ü+%20 ?#.jpg"
 
 
 def test_an_upload_is_waited_for_found_listed_and_deleted(client: Any, key: str) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,17 +38,6 @@ def photo() -> bytes:
     Image.fromarray(pixels).save(buffer, "JPEG", quality=95)
     assert 3 * CHUNK < len(buffer.getvalue()) < 1_000_000
     return buffer.getvalue()
-
-
-@pytest.fixture(params=KINDS)
-def client(request: pytest.FixtureRequest, site: Site) -> Iterator[Any]:
-    yield from connected(request.param, site.address, token=site.token)
-
-
-@pytest.fixture
-def key(request: pytest.FixtureRequest) -> str:
-    """A key that no other test uses, with characters that URLs escape."""
-    return f"{request.node.name}/ü+%20 ?#.jpg"
 
 
 class Stopped(Exception):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
 import socket
@@ -12,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -35,6 +38,30 @@ def run(environment: Mapping[str, str], *arguments: str) -> str:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def listed(environment: Mapping[str, str]) -> list[Any]:
+    """The records that the command `list` prints."""
+    return [json.loads(line) for line in run(environment, "list", "--json").splitlines()]
+
+
+def restored(fixture: Path, environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The settings of a new data directory below ``folder`` with the restored catalog of ``fixture``."""
+    with tarfile.open(fixture / ARCHIVE) as archive:
+        archive.extract("./catalog.sqlite", folder, filter="data")
+    elsewhere = {**environment, "IMAGE_PROCESSOR_DATA": str(folder / "data")}
+    run(elsewhere, "restore", str(folder / "catalog.sqlite"))
+    return elsewhere
+
+
+def assert_same_answer(response: httpx.Response, expected: Mapping[str, Any]) -> None:
+    """The status, the headers, the body and the code of the problem are as the other version answered."""
+    headers = {name: response.headers.get(name) for name in expected["headers"]}
+    assert (response.status_code, headers) == (expected["status"], expected["headers"])
+    if expected["sha256"]:
+        assert hashlib.sha256(response.content).hexdigest() == expected["sha256"]
+    if expected["problem"]:
+        assert response.json()["code"] == expected["problem"]
 
 
 @contextmanager

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from opened_library import assert_no_file_is_lost_or_written_again, run, served, unpack
+from opened_library import (
+    assert_no_file_is_lost_or_written_again,
+    assert_same_answer,
+    listed,
+    restored,
+    run,
+    served,
+    unpack,
+)
 
 FIXTURE = Path(__file__).parent / "library_0_1"
 EXPECTED: dict[str, Any] = json.loads((FIXTURE / "expected.json").read_text(encoding="utf-8"))
@@ -42,8 +48,7 @@ def test_reconcile_finds_only_refused_files_that_this_version_may_read(environme
 
 
 def test_the_cli_lists_the_same_records(environment: dict[str, str]) -> None:
-    listed = [json.loads(line) for line in run(environment, "list", "--json").splitlines()]
-    assert list(map(stable, listed)) == list(map(stable, EXPECTED["list"]))
+    assert list(map(stable, listed(environment))) == list(map(stable, EXPECTED["list"]))
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +69,7 @@ def test_the_api_shows_the_same_image(client: httpx.Client, image_id: str) -> No
 
 @pytest.mark.parametrize("url", EXPECTED["urls"])
 def test_a_url_gets_the_same_answer(client: httpx.Client, url: str) -> None:
-    expected = EXPECTED["urls"][url]
-    response = client.get(url)
-    headers = {name: response.headers.get(name) for name in expected["headers"]}
-    assert (response.status_code, headers) == (expected["status"], expected["headers"])
-    if expected["sha256"]:
-        assert hashlib.sha256(response.content).hexdigest() == expected["sha256"]
-    if expected["problem"]:
-        assert response.json()["code"] == expected["problem"]
+    assert_same_answer(client.get(url), EXPECTED["urls"][url])
 
 
 def test_no_file_is_lost_or_written_again(client: httpx.Client, environment: dict[str, str]) -> None:
@@ -84,12 +82,8 @@ def test_no_file_is_lost_or_written_again(client: httpx.Client, environment: dic
 
 def test_a_backup_of_version_0_1_is_restored(environment: dict[str, str], tmp_path: Path) -> None:
     """Its catalog is copied as `backup` of that version did, and migrated when it is opened."""
-    with tarfile.open(FIXTURE / "library.tar.xz") as archive:
-        archive.extract("./catalog.sqlite", tmp_path, filter="data")
-    elsewhere = {**environment, "IMAGE_PROCESSOR_DATA": str(tmp_path / "data")}
-    run(elsewhere, "restore", str(tmp_path / "catalog.sqlite"))
-    listed = [json.loads(line) for line in run(elsewhere, "list", "--json").splitlines()]
-    assert list(map(stable, listed)) == list(map(stable, EXPECTED["list"]))
+    elsewhere = restored(FIXTURE, environment, tmp_path)
+    assert list(map(stable, listed(elsewhere))) == list(map(stable, EXPECTED["list"]))
 
 
 def stable(value: Any) -> Any:

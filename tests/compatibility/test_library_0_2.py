@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from opened_library import ARCHIVE, assert_no_file_is_lost_or_written_again, run, served, unpack
+from opened_library import (
+    assert_no_file_is_lost_or_written_again,
+    assert_same_answer,
+    listed,
+    restored,
+    run,
+    served,
+    unpack,
+)
 
 FIXTURE = Path(__file__).parent / "library_0_2"
 EXPECTED: dict[str, Any] = json.loads((FIXTURE / "expected.json").read_text(encoding="utf-8"))
@@ -47,8 +53,7 @@ def test_reconcile_finds_nothing(environment: dict[str, str]) -> None:
 
 
 def test_the_cli_lists_the_same_records(environment: dict[str, str]) -> None:
-    listed = [json.loads(line) for line in run(environment, "list", "--json").splitlines()]
-    assert list(map(stable, listed)) == list(map(stable, EXPECTED["list"]))
+    assert list(map(stable, listed(environment))) == list(map(stable, EXPECTED["list"]))
 
 
 def test_events_that_were_not_sent_are_still_there(environment: dict[str, str]) -> None:
@@ -74,14 +79,7 @@ def test_focus_points_are_kept(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("url", EXPECTED["urls"])
 def test_a_url_gets_the_same_answer(client: httpx.Client, url: str) -> None:
-    expected = EXPECTED["urls"][url]
-    response = client.get(url)
-    headers = {name: response.headers.get(name) for name in expected["headers"]}
-    assert (response.status_code, headers) == (expected["status"], expected["headers"])
-    if expected["sha256"]:
-        assert hashlib.sha256(response.content).hexdigest() == expected["sha256"]
-    if expected["problem"]:
-        assert response.json()["code"] == expected["problem"]
+    assert_same_answer(client.get(url), EXPECTED["urls"][url])
 
 
 def test_lazy_signed_and_focused_renditions_are_among_them() -> None:
@@ -101,12 +99,8 @@ def test_no_file_is_lost_or_written_again(client: httpx.Client, environment: dic
 
 def test_a_backup_of_version_0_2_is_restored(environment: dict[str, str], tmp_path: Path) -> None:
     """Its catalog is copied as `backup` of that version did."""
-    with tarfile.open(FIXTURE / ARCHIVE) as archive:
-        archive.extract("./catalog.sqlite", tmp_path, filter="data")
-    elsewhere = {**environment, "IMAGE_PROCESSOR_DATA": str(tmp_path / "data")}
-    run(elsewhere, "restore", str(tmp_path / "catalog.sqlite"))
-    listed = [json.loads(line) for line in run(elsewhere, "list", "--json").splitlines()]
-    assert list(map(stable, listed)) == list(map(stable, EXPECTED["list"]))
+    elsewhere = restored(FIXTURE, environment, tmp_path)
+    assert list(map(stable, listed(elsewhere))) == list(map(stable, EXPECTED["list"]))
 
 
 def stable(value: Any) -> Any:
