@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 # This file is tracked too: written so that the pattern does not find itself.
 REGISTRY_HOSTS = re.compile(r"[p]ypi[.]org|[p]ythonhosted[.]org|registry[.](?:[n]pmjs|[y]arnpkg)[.]")
-MACHINE_PATHS = re.compile(r"(?<![\w.:~/-])/(?:work|root|home|Users|builds)/\w")
+MACHINE_PATHS = re.compile(r"(?<![\w.:~/-])/(?:work|root|home|Users|builds)/[\w.]")
 PICTURES = frozenset({".png", ".svg", ".webp"})
 # One pinned requirement: name, exact version, perhaps a marker, then nothing but hashes.
 PINNED = re.compile(r"[\w.-]+(\[[\w,-]+\])?==[\w.!+]+( ; [^\\]+?)?( --hash=sha256:[0-9a-f]{64})+")
@@ -64,6 +64,7 @@ def test_no_tracked_file_is_binary_or_tied_to_a_place() -> None:
         ("https://registry.npm|js.org/sharp", "names a package registry"),
         ("cd /ro|ot/app", "names a path of one machine"),
         ("path = '/ho|me/someone'", "names a path of one machine"),
+        ("- /ro|ot/.cache", "names a path of one machine"),
     ],
 )
 def test_a_violation_is_reported(tmp_path: Path, content: str, expected: str) -> None:
