@@ -27,7 +27,7 @@ from image_processor.catalog.rows import COLUMNS, from_micros, to_micros, to_rec
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.catalog.sqlite import catalog as adapter
 from image_processor.catalog.sqlite import schema as sqlite_schema
-from image_processor.catalog.sqlite.queries import HAS_TEXT, HASHES, HASHES_BY_BAND, select_page
+from image_processor.catalog.sqlite.queries import HAS_TEXT, HASHES, HASHES_BY_BAND, IDS_BY_HASH, select_page
 from image_processor.catalog.sqlite.readers import MAX_READERS
 from image_processor.domain.errors import Invalid, LeaseBusy, Unavailable
 from image_processor.domain.models import (
@@ -237,6 +237,12 @@ class TestSchema:
         assert len(steps) == 4
         for number, step in enumerate(steps):
             assert step.startswith(f"SEARCH records USING COVERING INDEX records_by_band_{number} ")
+
+    def test_ids_of_near_hashes_are_read_from_an_index_only(self, path: Path) -> None:
+        SqliteCatalog(path).close()
+        with closing(sqlite3.connect(path)) as connection:
+            plan = connection.execute(f"EXPLAIN QUERY PLAN {IDS_BY_HASH}", {"hashes": "[]"}).fetchall()
+        assert "SEARCH records USING COVERING INDEX records_by_hash (perceptual_hash=?)" in str(plan)
 
     def test_a_failed_migration_leaves_the_old_schema(
         self, path: Path, monkeypatch: pytest.MonkeyPatch

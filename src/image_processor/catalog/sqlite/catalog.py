@@ -58,6 +58,7 @@ from .queries import (
     HAS_TEXT,
     HASHES,
     HASHES_BY_BAND,
+    IDS_BY_HASH,
     MARK_SENT,
     MAX_SORTED,
     NEXT_IN_FOLDER,
@@ -233,15 +234,22 @@ class SqliteCatalog:
 
     def near(self, perceptual_hash: int, *, distance: int, limit: int) -> Neighbours:
         bands = similar_bands(perceptual_hash, distance)
-        hashes = self._hashes() if bands is None else self._hashes_in(bands)
+        hashes = self._hashes() if bands is None else self._hashes_near(perceptual_hash, distance, bands)
         found = nearest(hashes, perceptual_hash, distance, limit)
         records = ((bits, self.get(id_)) for bits, id_ in found)
         return Neighbours(tuple((bits, record) for bits, record in records if record is not None))
 
-    def _hashes_in(self, bands: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
-        """The hash and the id of every record whose hash has one of the values in one of its bands."""
+    def _hashes_near(
+        self, wanted: int, distance: int, bands: Sequence[Sequence[str]]
+    ) -> Iterator[tuple[str, str]]:
+        """The hash and the id of every record whose hash is within ``distance`` bits, of those that have one
+        of the values in one of their bands."""
         values = {f"band_{number}": encode(texts).decode() for number, texts in enumerate(bands)}
-        return ((row["perceptual_hash"], row["id"]) for row in self._list(HASHES_BY_BAND, values))
+        rows = self._list(HASHES_BY_BAND, values)
+        candidates = {text for row in rows if row["hashes"] for text in row["hashes"].split()}
+        near = [text for text in candidates if (wanted ^ int(text, 16)).bit_count() <= distance]
+        found = self._list(IDS_BY_HASH, {"hashes": encode(near).decode()}) if near else ()
+        return ((row["perceptual_hash"], row["id"]) for row in found)
 
     def _hashes(self) -> Iterator[tuple[str, str]]:
         """The hash and the id of every record that has one, read from an index."""
