@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from image_processor.bootstrap.delivery import build_policy
 from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
-from image_processor.config.setting_specs import DIALECTS, DialectSpec, SettingSpec, ascii_line
+from image_processor.config.setting_readers import ascii_line
+from image_processor.config.setting_specs import DIALECTS, DialectSpec, SettingSpec
 from image_processor.config.settings import from_environment
 from image_processor.delivery.dialects import DialectOptions
 from image_processor.delivery.request import HttpRequest, RenditionRequest

@@ -16,7 +16,7 @@ import pytest
 import standardwebhooks
 
 from image_processor.catalog.sqlite import SqliteCatalog
-from image_processor.config.setting_specs import webhook_secrets
+from image_processor.config.setting_readers import webhook_secrets
 from image_processor.domain.models import MessageKind, OutboxMessage, Upload
 from image_processor.standalone import webhooks
 from image_processor.standalone.webhooks import Webhook, WebhookSender, next_pause, signature
