@@ -60,30 +60,31 @@ class AwsAccess(Struct, frozen=True):
 
 
 class AwsContext(Struct, frozen=True):
-    """What a Lambda function works with.
-
-    ``bucket`` is the name of the upload bucket. ``sign_post`` signs a form that uploads one original, by its
-    key and media type; ``sign_get`` a URL that downloads one, by its key and a Content-Disposition.
-    ``process`` renders with ``render``: in the function's own process, which a decoder's
-    crash ends, or for functions that hold secrets in a child process. ``prepare`` starts that child.
-    ``process_isolated`` renders in a child process of its own, and refuses an original that is not rendered
-    within the given seconds. ``deadline`` is that of the running invocation: no request to AWS is repeated
-    after it.
-    """
+    """What a Lambda function works with."""
 
     settings: Settings
     bucket: str
+    """The name of the upload bucket."""
     recipe: Recipe
     uploads: ObjectStore
     processed: ObjectStore
     catalog: Catalog
     process: Callable[[Upload], Outcome]
+    """Processes an upload, and renders with ``render``."""
     sign_post: Callable[[str, str], PostForm]
+    """Signs a form that uploads one original, by its key and media type."""
     sign_get: Callable[[str, str], PresignedUrl]
+    """Signs a URL that downloads one original, by its key and a Content-Disposition."""
     process_isolated: Callable[[Upload, float], Outcome]
+    """Processes an upload and renders in a child process of its own. An original that is not rendered within
+    the given seconds is refused."""
     deadline: Deadline = field(default_factory=Deadline)
+    """The end of the running invocation, after which no request to AWS is repeated."""
     render: Renderer = field(default_factory=lambda: render_in_process)
+    """Renders in the function's own process, which the crash of a decoder ends. Functions that hold secrets
+    render in a child process."""
     prepare: Callable[[], None] = field(default_factory=lambda: lambda: None)
+    """Starts that child process, if there is one."""
 
     @property
     def stores(self) -> Stores:

@@ -100,33 +100,33 @@ def build_metrics() -> Metrics:
 
 
 class StandaloneContext(Struct, frozen=True):
-    """What the API of one machine works with.
-
-    ``live_recipe`` holds the recipe, which may change. ``submit`` queues an upload for the workers,
-    ``backlog`` counts keys that wait or are being processed. ``delivery`` finds stored renditions for URLs,
-    ``render_coordinator`` has missing ones rendered. ``renditions_url`` is the base URL of renditions.
-    ``local_stores`` are the stores where they are on this machine. ``remote`` fetches originals from remote
-    sources, None without any. ``events`` are those that wait for the
-    receiver of webhooks, None without one.
-    """
+    """What the API of one machine works with."""
 
     settings: Settings
     live_recipe: LiveRecipe
+    """The recipe, which may change."""
     uploads: ObjectStore
     processed: ObjectStore
     catalog: Catalog
     submit: Callable[[Upload], Future[Outcome]]
+    """Queues an upload for the workers."""
     backlog: Callable[[], int]
+    """Counts the keys that wait or are being processed."""
     progress: Progress
     delivery: Delivery
+    """Finds stored renditions for URLs."""
     render_coordinator: RenderCoordinator
+    """Has missing renditions rendered."""
     reconciler_for: Callable[[Recipe], MergingReconciler]
     resumable_uploads: ResumableUploads
     stored_responses: StoredResponses
     bucket: str = BUCKET
     renditions_url: str = RENDITIONS_PATH
+    """The base URL of renditions."""
     events: EventQueue | None = None
+    """The events that wait for the receiver of webhooks; None without a receiver."""
     local_stores: LocalStores | None = None
+    """The stores, where they are on this machine."""
     data_trouble: Callable[[], str | None] = lambda: None
     disk_state: Callable[[], DiskState] = lambda: DiskState(DiskStatus.OK, 0)
     live_settings: LiveSettings | None = None
@@ -136,6 +136,7 @@ class StandaloneContext(Struct, frozen=True):
     storage: Callable[[], StorageCount | None] = lambda: None
     coordination: Callable[[], Coordination] = lambda: ALONE
     remote: RemoteOriginals | None = None
+    """Fetches originals from remote sources; None without any."""
 
     @property
     def recipe(self) -> Recipe:
@@ -273,18 +274,21 @@ def build_webhook(settings: Settings) -> Webhook | None:
 
 
 class _Library(Struct, frozen=True):
-    """The originals and renditions of a server, opened. ``stores`` are ``opened`` with checks of free space,
-    ``cached`` is where renditions go that only URLs ask for. ``catalog`` is the catalog if it is a file.
-    ``submitted`` are the uploads that requests have submitted. ``trouble`` says what is wrong with all of it,
-    None if nothing is."""
+    """The originals and renditions of a server, opened."""
 
     opened: Stores
+    """The stores without checks of free space."""
     stores: Stores
+    """The stores with checks of free space."""
     cached: ObjectStore
+    """Where renditions are stored that only URLs ask for."""
     catalog: SqliteCatalog | None
+    """The catalog, if it is a file."""
     disk: DiskSpace
     submitted: SubmittedVersions
+    """The uploads that requests have submitted."""
     trouble: Callable[[], str | None]
+    """Returns what is wrong with any of it; None if all is well."""
 
 
 @contextmanager

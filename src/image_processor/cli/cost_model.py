@@ -38,26 +38,31 @@ _RECORD_BYTES, _RECORD_BYTES_PER_RENDITION = 800, 300
 
 
 class Workload(Struct, frozen=True):
-    """One month. Raises Invalid, naming every value that is out of range.
-
-    ``uploads``, ``views`` and ``api``: how many. ``size``: MB of an original, of ``megapixels``. ``view_kb``:
-    kB of a rendition. ``hit_ratio``: the part of the views that the CDN answers. ``lazy_viewed``: the part
-    of the lazy renditions that anybody ever looks at. ``memory``: MB of the functions. ``table``: records
-    are in DynamoDB, and not objects in S3. ``events``: each upload also puts an event on a bus.
-    """
+    """One month. Raises Invalid, naming every value that is out of range."""
 
     uploads: int = 100_000
+    """How many originals are uploaded."""
     size: float = 3.0
+    """Megabytes of an original."""
     megapixels: float = 12.0
+    """Of an original."""
     views: int = 1_000_000
+    """How many renditions are requested from the CDN."""
     hit_ratio: float = 0.9
+    """The part of the views that the CDN answers by itself."""
     view_kb: float = 60.0
+    """Kilobytes of a rendition."""
     lazy_viewed: float = 0.1
+    """The part of the lazy renditions that anybody ever looks at."""
     api: int = 0
+    """How many requests the REST API answers."""
     memory: int = 1769
+    """Megabytes of the functions."""
     architecture: str = "arm64"
     table: bool = True
+    """Whether records are in DynamoDB, and not objects in S3."""
     events: bool = False
+    """Whether each upload also puts an event on a bus."""
 
     def __post_init__(self) -> None:
         problems = [

@@ -49,21 +49,20 @@ _MEBIBYTE = 1024 * 1024
 
 
 class SettingSpec(Struct, frozen=True):
-    """One setting.
-
-    ``name`` is the variable without its prefix; in lower case it is the field of `Settings`. ``read``
-    makes the value from the variable's text and raises ValueError if it cannot. One unit of the
-    variable is ``unit`` units of the field. A ``secret`` is never printed. ``default`` is for the
-    settings of a dialect, which have no field of their own.
-    """
+    """One setting."""
 
     name: str
+    """The variable without its prefix. In lower case it is the field of `Settings`."""
     meaning: str
     expected: str
     read: Callable[[str], Any]
+    """Makes the value from the variable's text. Raises ValueError if it cannot."""
     unit: int = 1
+    """One unit of the variable is so many units of the field."""
     secret: bool = False
+    """Whether the value is never printed."""
     default: Any = None
+    """For the settings of a dialect, which have no field of their own."""
 
     @property
     def field(self) -> str:
@@ -74,14 +73,12 @@ class SettingSpec(Struct, frozen=True):
 
 
 class DialectSpec(Struct, frozen=True):
-    """A URL grammar of another product.
-
-    ``target`` is the class that parses it, as `package.module:Class`, which is imported only if the
-    dialect is enabled. ``settings`` are its own; `from_settings` of the class receives their values.
-    """
+    """A URL grammar of another product."""
 
     target: str
+    """The class that parses it, as `package.module:Class`, imported only if the dialect is enabled."""
     settings: tuple[SettingSpec, ...] = ()
+    """Its own settings, whose values the class's `from_settings` receives."""
 
 
 # Next.js, "Image Component": the defaults of deviceSizes and imageSizes.

@@ -59,24 +59,23 @@ class _Sources(Struct, frozen=True):
 
 
 class OnDemandRenderer(Struct, frozen=True):
-    """Renders and stores on-demand renditions.
-
-    ``cache_control`` returns the Cache-Control for renditions of a key. ``max_renditions`` bounds the
-    on-demand renditions of one original: the oldest ones are deleted. ``lazy_for`` returns, by stored key,
-    the renditions of lazy presets, which do not count. ``clock`` counts seconds. ``prepare`` starts what
-    ``renderer`` needs, while the original is read. ``open_original`` opens originals for ``renderer`` where
-    they are files on this machine.
-    """
+    """Renders and stores on-demand renditions."""
 
     repository: RenditionRepository
     renderer: Renderer
     limits: Limits
     cache_control: Callable[[str], str]
+    """Returns the Cache-Control of renditions of a key."""
     max_renditions: int
+    """The most on-demand renditions of one original; the oldest are deleted."""
     lazy_for: Callable[[str], Container[str]] = lambda _: ()
+    """Returns the renditions of lazy presets by stored key. They do not count."""
     clock: Callable[[], float] = time.perf_counter
+    """Counts seconds."""
     prepare: Callable[[], None] = lambda: None
+    """Starts what ``renderer`` needs, while the original is read."""
     open_original: OpenOriginal | None = None
+    """Opens originals for ``renderer``, where they are files on this machine."""
 
     def render(self, ref: RenditionRef) -> RenderResult:
         """Render and store ``ref`` from the current original.

@@ -13,30 +13,30 @@ from .url.signing import Keyring
 
 
 class Policy(Struct, frozen=True):
-    """Which requests are allowed.
-
-    ``sizes``: the sides that undeclared renditions may have; empty allows all.
-    ``overlays``: the prefix of keys that overlays may use; None allows no image overlay.
-    ``allow_unsigned``: unsigned requests may ask for every rendition.
-    ``hints``: client hints are enabled. ``hint_widths``: hinted widths are rounded up to one of these.
-    ``dialects``: the enabled dialects, in the order in which they are tried.
-    ``dialect_auto``: their URLs without a format get the best one for the client.
-    ``fallback``: the key of the original that is shown in place of one that is missing or refused.
-    ``cors_origin``: the origin that may read renditions, `*`, or None.
-    ``renditions_per_original``: how many undeclared renditions of one original are kept.
-    """
+    """Which requests are allowed."""
 
     keyring: Keyring = field(default_factory=Keyring)
+    """The keys of signed URLs."""
     allow_unsigned: bool = False
+    """Whether unsigned requests may ask for every rendition."""
     sizes: frozenset[int] = frozenset()
+    """The sides that undeclared renditions may have; empty allows all."""
     overlays: str | None = None
+    """The prefix of the keys that overlays may show; None allows no image overlay."""
     hints: bool = False
+    """Whether client hints are used."""
     hint_widths: tuple[int, ...] = (160, 320, 480, 640, 960, 1280, 1920, 2560, 3840)
+    """Widths of client hints are rounded up to one of these."""
     dialects: tuple[Dialect, ...] = ()
+    """The enabled dialects, in the order in which they are tried."""
     dialect_auto: bool = False
+    """Whether URLs of dialects that name no format get the best one for the client."""
     fallback: str | None = None
+    """The key of the original that is shown in place of one that is missing or refused."""
     cors_origin: str | None = None
+    """The origin whose pages may read renditions, `*`, or None."""
     renditions_per_original: int = 200
+    """How many undeclared renditions of one original are kept."""
 
     def check(self, transformation: Transformation, *, signed: bool) -> None:
         """Return if a request for a rendition that no public preset declares is allowed.

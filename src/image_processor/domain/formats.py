@@ -12,36 +12,34 @@ from msgspec import Struct
 
 
 class Format(Struct, frozen=True, kw_only=True):
-    """One image format.
-
-    ``name`` is its name in transformations; ``aliases`` are accepted in URLs too. A ``writable``
-    format can be a rendition, the others are read only; how the engine reads and writes it is its codec.
-    Files of a format with ``read_as`` are also files of that one, which describes them as originals.
-    A format with an ``extra`` is read or written by an optional package, which that extra of this package
-    installs. An ``opt_in`` format is read only if the limits allow it.
-
-    ``compatibility`` ranks formats by how widely they are supported: 3 everywhere, 0 new or rare.
-    ``quality`` is the encoder's default (1-100), None for lossless encoders. The defaults give about
-    equal visual quality (SSIMULACRA2 near 76 on our test photos). ``encoder_options`` names the other
-    fields of a transformation that the encoder supports. A file that starts with one of the
-    ``signatures`` has this format; `sniff` lists the formats that need a closer look.
-    """
+    """One image format. How the engine reads and writes it is its codec."""
 
     name: str
+    """Its name in transformations."""
     title: str
     extension: str
     media_type: str
     aliases: tuple[str, ...] = ()
+    """Other names that URLs may use."""
     writable: bool = False
+    """Whether a rendition can have it. Other formats are read only."""
     compatibility: int = 0
+    """How widely it is supported: 3 everywhere, 0 new or rare."""
     alpha: bool = True
     animation: bool = False
     quality: int | None = None
+    """The encoder's default, 1-100; None for lossless encoders. The defaults give about equal visual quality
+    (SSIMULACRA2 near 76 on our test photos)."""
     encoder_options: frozenset[str] = frozenset()
+    """The other fields of a transformation that the encoder supports."""
     read_as: str | None = None
+    """The format that describes its originals: each of its files is also a file of that format."""
     extra: str | None = None
+    """The extra of this package that installs the optional package which reads or writes it."""
     opt_in: bool = False
+    """Whether it is read only if the limits allow it."""
     signatures: tuple[bytes, ...] = ()
+    """A file that starts with one of these has this format; `sniff` lists formats that need a closer look."""
 
     @property
     def always_read(self) -> bool:

@@ -158,24 +158,23 @@ KEEP_SMALLER = "keep-smaller"
 
 
 class ImageMetadata(Struct, frozen=True):
-    """The properties of an encoded image. ``width`` and ``height`` are pixels of one upright frame.
-    ``alpha`` is False also for an alpha channel that was decoded and found opaque.
-
-    ``truncated`` means that the file ends early, or is damaged, and was accepted nevertheless.
-    ``file_frames`` is the number of frames of an animated file that is read as a still; None for all others.
-    ``keep_smaller`` is None for originals, and for renditions of another size or format, or of fewer bytes.
-    """
+    """The properties of an encoded image."""
 
     width: int
+    """Pixels of one upright frame, as ``height``."""
     height: int
     format: str
     frames: int
     alpha: bool
+    """False also for an alpha channel that was decoded and found opaque."""
     bytes: int
     sha256: str
     truncated: bool = False
+    """Whether the file ends early, or is damaged, and was accepted nevertheless."""
     keep_smaller: KeepSmaller | None = None
+    """None for originals, and for renditions of another size or format, or of fewer bytes."""
     file_frames: int | None = None
+    """How many frames an animated file has that is read as a still; None for all others."""
 
     @property
     def media_type(self) -> str:
@@ -191,19 +190,21 @@ class ImageMetadata(Struct, frozen=True):
 class VisualSummary(Struct, frozen=True):
     """Compact descriptions of what an original looks like.
 
-    ``dominant_colour`` is `#rrggbb`. ``thumbhash`` is base64 of the ThumbHash bytes, ``blurhash`` a
-    BlurHash. ``perceptual_hash`` is 16 hex digits of a 64-bit DCT hash; similar images differ in few
-    bits. ``palette`` holds up to six colours `#rrggbb`, the most frequent first. ``focus`` is the most
-    striking point, x and y as fractions (0-1) of width and height. Records of earlier versions lack the
-    fields with defaults until the original is processed again.
+    Records of earlier versions lack the fields with defaults until the original is processed again.
     """
 
     dominant_colour: str
+    """`#rrggbb`."""
     thumbhash: str
+    """Base64 of the ThumbHash."""
     perceptual_hash: str
+    """16 hex digits of a 64-bit DCT hash. Similar images differ in few bits."""
     blurhash: str | None = None
+    """The BlurHash."""
     palette: tuple[str, ...] = ()
+    """Up to six colours `#rrggbb`, the most frequent first."""
     focus: tuple[float, float] | None = None
+    """The most striking point: x and y as fractions (0-1) of width and height."""
 
     def __post_init__(self) -> None:
         # Read from JSON, tuples are lists.
@@ -273,12 +274,7 @@ class Status(StrEnum):
 
 
 class Record(Struct, frozen=True):
-    """The catalog's record of one original.
-
-    ``fingerprint`` identifies the plan that made the renditions; with another fingerprint they are
-    stale. ``revision`` counts completions: 1 after the first. Times are UTC. ``focus`` is a person's choice
-    and no outcome of processing: only `Catalog.set_focus` changes it.
-    """
+    """The catalog's record of one original. Times are UTC."""
 
     id: str
     bucket: str
@@ -289,14 +285,17 @@ class Record(Struct, frozen=True):
     version: str | None = None
     sequencer: str | None = None
     fingerprint: str | None = None
+    """Identifies the plan that made the renditions. With another fingerprint they are stale."""
     reason: Reason | None = None
     message: str | None = None
     original: ImageMetadata | None = None
     summary: VisualSummary | None = None
     renditions: tuple[Rendition, ...] = ()
     revision: int = 0
+    """Counts completions: 1 after the first."""
     exif: Exif = ()
     focus: Focus | None = None
+    """A person's choice and no outcome of processing: only `Catalog.set_focus` changes it."""
 
     def focus_of(self, version: str | None) -> Focus | None:
         """The focus, if the original in ``version`` is the file that it was set for; None if the record knows
@@ -368,23 +367,22 @@ class Lease(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """What should exist for one key: the transformations of its renditions.
-
-    ``fingerprint`` identifies everything that decides about their pixels; ``cache_control`` is the header
-    that they are stored with. ``skip`` is the reason why there should be none. ``overlay_versions`` holds
-    the version of each overlay image by its key; None for an image that does not exist. ``lazy`` are the
-    renditions that are made at their first view, by stored key. ``focus`` is that of the record, for
-    whichever file.
-    """
+    """What should exist for one key: the transformations of its renditions."""
 
     key: str
     transformations: tuple[Transformation, ...] = ()
     fingerprint: str = ""
+    """Identifies everything that decides about the pixels of the renditions."""
     skip: str | None = None
+    """Why there should be no renditions; None if there should be some."""
     overlay_versions: tuple[tuple[str, str | None], ...] = ()
+    """The version of each overlay image by its key; None for an image that does not exist."""
     cache_control: str = ""
+    """The header that the renditions are stored with."""
     lazy: Mapping[str, Transformation] = field(default_factory=dict)
+    """The renditions that are made at their first view, by stored key."""
     focus: Focus | None = None
+    """That of the record, whichever file it was set for."""
 
 
 class OutcomeStatus(StrEnum):

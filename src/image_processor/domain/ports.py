@@ -260,21 +260,22 @@ class Sort(StrEnum):
 
 
 class Query(Struct, frozen=True):
-    """Selects the records of a listing, and their order; None and "" select all.
-
-    ``text`` is a part of the key, compared without case. ``since`` (inclusive) and ``until`` (exclusive) are
-    compared with created_at. ``format`` is the original's; ``min_bytes`` (inclusive) and ``max_bytes``
-    (exclusive) are compared with its size.
-    """
+    """Selects the records of a listing, and their order. None and "" select all."""
 
     prefix: str = ""
     status: Status | None = None
     since: datetime | None = None
+    """The first `created_at`."""
     until: datetime | None = None
+    """The end of `created_at`, exclusive."""
     text: str = ""
+    """A part of the key, compared without case."""
     format: str | None = None
+    """That of the original."""
     min_bytes: int | None = None
+    """The least bytes of the original."""
     max_bytes: int | None = None
+    """The end of the original's bytes, exclusive."""
     sort: Sort = Sort.NEWEST
 
 

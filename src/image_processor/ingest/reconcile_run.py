@@ -30,22 +30,22 @@ _ATTRIBUTES = Attributes("application/json", "no-store")
 
 
 class Checkpoint(Struct, frozen=True):
-    """A run: where it stands, and what it has done so far.
-
-    ``bucket`` is the upload side. ``checked`` counts originals, records and stored objects by phase,
-    ``found`` the findings by drift, ``guard`` the originals that are gone. ``finished_at`` is None while
-    there is more to check.
-    """
+    """How far a run has come, and what it has done so far."""
 
     bucket: str
+    """The name of the upload side."""
     started_at: datetime
     position: Position = Position()
     checked: Mapping[Phase, int] = field(default_factory=dict)
+    """How many originals, records and stored objects it has checked, by phase."""
     found: Mapping[str, int] = field(default_factory=dict)
+    """How many findings there were, by drift."""
     enqueued: int = 0
     deleted: int = 0
     guard: DeletionGuard = DeletionGuard()
+    """Counts the originals that are gone."""
     finished_at: datetime | None = None
+    """None while there is more to check."""
 
     def with_page(self, page: CheckedPage, deleted: int) -> Checkpoint:
         """The checkpoint after ``page``, of whose orphans so many were deleted."""

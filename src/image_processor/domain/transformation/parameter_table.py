@@ -25,43 +25,41 @@ Scale = Callable[[Any, Any], Any]
 
 
 class Example(Struct, frozen=True):
-    """A transformation that shows a parameter in docs/transformations.md.
-
-    ``text`` is canonical. ``original`` names one of the images of docs/transformation_originals.py.
-    ``written`` is another text of the same transformation, for a parameter that is in no canonical
-    text.
-    """
+    """A transformation that shows a parameter in docs/transformations.md."""
 
     text: str
+    """In canonical form."""
     original: str = "photo"
+    """One of the images of docs/transformation_originals.py."""
     written: str | None = None
+    """Another text of the same transformation, for a parameter that no canonical text has."""
 
 
 class Parameter(Struct, frozen=True, eq=False):
-    """One parameter of a transformation or of an overlay.
-
-    ``name`` is its short name in texts and URLs, ``aliases`` are further names in URLs. ``meaning`` and
-    ``example`` are for the documents. A value that equals ``default`` is left out of the canonical
-    text, unless it is ``always_shown``; a field whose default is None may be None. ``repeatable`` means
-    that the name may occur several times and the field is a tuple of the values in order.
-    ``leading`` parameters come before those of the base class.
-
-    ``scale`` multiplies the value by `dpr`, for lengths in pixels of the rendition. ``normalise`` maps
-    all values with the same meaning to one. `parameter_table` sets ``field`` and ``default``.
-    """
+    """One parameter of a transformation or of an overlay."""
 
     name: str
+    """Its short name in texts and URLs."""
     type: ValueType
     meaning: str = ""
+    """For the documentation, as ``example``."""
     example: Example | str = ""
     aliases: tuple[str, ...] = ()
+    """Other names that URLs may use."""
     repeatable: bool = False
+    """Whether the name may occur several times. The field is then a tuple of the values, in order."""
     always_shown: bool = False
+    """Whether the canonical text has the value even if it equals ``default``."""
     leading: bool = False
+    """Whether it comes before the parameters of the base class."""
     scale: Scale | None = None
+    """Multiplies the value by `dpr`, for lengths in pixels of the rendition."""
     normalise: Callable[[Any], Any] | None = None
+    """Maps all values with the same meaning to one."""
     field: str = ""
+    """The name of the field. `parameter_table` sets it, and ``default``."""
     default: Any = None
+    """The field's default. If that is None, the field may be None."""
 
     @property
     def expected(self) -> str:

@@ -28,21 +28,20 @@ class Control(StrEnum):
 
 
 class ValueType(Struct, frozen=True):
-    """A type of value with its text form.
-
-    ``expected`` describes it in error messages and documents. ``read`` makes a value from text and
-    raises ValueError, or InvalidTransformation to report several problems. ``is_valid`` checks a value
-    of any type. ``show`` is the inverse of ``read``. Files with typed values (TOML) give a value that
-    is not ``textual`` as a number or boolean, not as text. ``control``, ``low`` and ``high``, and ``choices``
-    describe it to programs.
-    """
+    """A type of value with its text form."""
 
     expected: str
+    """Describes it in error messages and documents."""
     read: Callable[[str], Any]
+    """Makes a value from text. Raises ValueError, or InvalidTransformation to report several problems."""
     is_valid: Callable[[Any], bool]
+    """Checks a value of any Python type."""
     show: Callable[[Any], str] = str
+    """The inverse of ``read``."""
     textual: bool = True
+    """False if files with typed values (TOML) write it as a number or boolean."""
     control: Control = Control.TEXT
+    """What a program can offer to choose a value with, as ``low``, ``high`` and ``choices``."""
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()

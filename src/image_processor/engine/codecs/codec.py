@@ -38,31 +38,34 @@ class DecodeOptions(Struct, frozen=True):
 
 
 class EncodeOptions(Struct, frozen=True):
-    """How an image is encoded. A codec ignores what its format does not take (`Format.encoder_options`).
-
-    ``quality`` is 1-100, None for the format's default. ``subsampling`` of chroma is auto, 420 or 444.
-    ``optimise`` spends mozjpeg's extra passes. ``effort`` is 0-9, None for a default that suits a
-    server. ``colours`` (2-256) limits the palette; None means no palette, except for GIF.
-    """
+    """How an image is encoded. A codec ignores what its format does not take (`Format.encoder_options`)."""
 
     quality: int | None = None
+    """1-100; None for the format's default."""
     progressive: bool = False
     subsampling: str = "auto"
+    """Of chroma: auto, 420 or 444."""
     optimise: bool = False
+    """Whether mozjpeg makes its extra passes."""
     effort: int | None = None
+    """0-9; None for a default that suits a server."""
     lossless: bool = False
     colours: int | None = None
+    """The most colours of a palette, 2-256. None means no palette, except for GIF."""
 
 
 class PixelLayout(Struct, frozen=True):
-    """The pixels that an optional decoder will return: the size of the upright image, bands a pixel,
-    libvips' name of the sample format, and the bytes of memory that decoding takes for each pixel."""
+    """The pixels that an optional decoder will return."""
 
     width: int
+    """Of the upright image, as ``height``."""
     height: int
     bands: int
+    """Samples of a pixel."""
     format: str
+    """libvips' name of the type of a sample."""
     bytes_per_pixel: float
+    """Bytes of memory that decoding takes for each pixel."""
 
     @property
     def alpha(self) -> bool:
@@ -70,14 +73,16 @@ class PixelLayout(Struct, frozen=True):
 
 
 class Animation(Struct, frozen=True):
-    """The header of an animation whose format libvips reads as a still. ``layout`` is that of a stored frame,
-    but for its bytes a pixel, which are those of all frames together. ``delays`` are in milliseconds,
-    ``loop`` says how often it plays (0 is forever), ``orientation`` is EXIF's 1-8."""
+    """The header of an animation whose format libvips reads as a still."""
 
     layout: PixelLayout
+    """That of a stored frame. Its ``bytes_per_pixel`` are those of all frames together."""
     delays: tuple[int, ...]
+    """Milliseconds that each frame is shown."""
     loop: int
+    """How often the animation plays; 0 is forever."""
     orientation: int = 1
+    """EXIF's 1-8."""
 
     @classmethod
     def of(cls, layout: PixelLayout, delays: Iterable[int], loop: int, orientation: int) -> Self:
@@ -135,56 +140,65 @@ def _no_animation(_data: bytes) -> Animation | None:
 class Codec(Struct, frozen=True, kw_only=True):
     """How the engine reads and writes one format.
 
-    Reading: ``loader`` is the libvips operation without `_source`, the only one that runtime.py leaves
-    open for this format, called with ``load_options``. ``open`` replaces that call where more is needed.
-    ``fail_on`` is what ends the decoding of a file that is not known to be damaged. A
-    format that an optional ``package`` decodes has no loader; then ``read_layout`` reads the header.
-    ``read_animation`` reads that of an animation, all frames of which ``open`` decodes; None for a still.
-    Writing: ``saver`` is the libvips operation without `_buffer`, called with ``save_options``.
-    ``encode`` replaces that call. With neither, the format is read only. ``encode_bytes`` are the bytes of
-    memory that the encoder takes for each pixel, about. ``carries_profile`` says whether a
-    file can have an ICC profile; without one its pixels are sRGB.
-
-    The other callables take the file's bytes and, with ``page``, the 0-based page of a TIFF:
-    ``check`` raises Refused for what the structure alone rules out; ``is_truncated`` says whether the file
-    announces more bytes than there are (False: only decoding can tell); ``lacks_end`` is a slower check,
-    used where a truncated file is accepted; ``decodes_partially`` says whether the decoder returns the
-    pixels there are; ``idle_bands`` counts the trailing samples of a pixel that are neither colour nor
-    alpha; ``file_frames`` counts the frames of a file of which only a still is read; ``decode_memory``
-    (bytes, opened image or PixelLayout, pixels of a frame, page) estimates the bytes of memory that decoding
-    takes beyond one strip of lines; ``exif_block`` returns the EXIF block, None where libvips finds it.
-    ``multi_page`` formats have pages with a header each; ``main_page`` is the one that is shown where none is
-    asked for, from 0. ``vector`` formats are drawn at any size.
+    Callables get the bytes of the file; where they also take a number, it is the page of a TIFF, from 0. A
+    format with neither ``saver`` nor ``encode`` is read only.
     """
 
     loader: str | None = None
+    """The libvips operation that reads it, without `_source`: the only one that runtime.py allows for the
+    format. None for a format that an optional package decodes."""
     load_options: Callable[[DecodeOptions], dict[str, Any]] = _no_options
+    """The options with which ``loader`` is called."""
     open: Callable[[bytes, DecodeOptions], pyvips.Image] | None = None
+    """Opens a file in place of ``loader``, where more than a call is needed."""
     fail_on: FailOn = FailOn.ERROR
+    """What ends the decoding of a file that is not known to be damaged."""
     package: str | None = None
+    """The optional package that decodes it."""
     read_layout: Callable[[bytes], PixelLayout] | None = None
+    """Reads the header of a format that a package decodes."""
     read_animation: Callable[[bytes], Animation | None] = _no_animation
+    """Reads the header of an animation whose frames ``open`` decodes; returns None for a still."""
 
     saver: str | None = None
+    """The libvips operation that writes it, without `_buffer`."""
     save_options: Callable[[EncodeOptions, int | None], dict[str, Any]] | None = None
+    """The options with which ``saver`` is called, for the given options and quality."""
     encode: Callable[[pyvips.Image, EncodeOptions, int | None], bytes] | None = None
+    """Encodes in place of ``saver``."""
     encode_bytes: int = 4
+    """About how many bytes of memory the encoder takes for each pixel."""
     quality_fit: QualityFit | None = None
+    """What `auto_quality` knows about the encoder; None if it cannot choose a quality."""
     carries_profile: bool = True
+    """Whether a file can have an ICC profile. Without one its pixels are sRGB."""
 
     check: Callable[[bytes, Limits], None] = _accept
+    """Raises Refused for what the structure of the file alone rules out."""
     is_truncated: Callable[[bytes, int], bool] = _never
+    """Whether the file announces more bytes than it has. False also where only decoding can tell."""
     lacks_end: Callable[[bytes, int], bool] | None = None
+    """A slower check for a missing end, used where truncated files are accepted."""
     decodes_partially: Callable[[bytes, int], bool] = _never
+    """Whether the decoder returns the pixels that a truncated file has."""
     idle_bands: Callable[[bytes, int], int] = _no_bands
+    """Counts the samples at the end of each pixel that are neither colour nor alpha."""
     file_frames: Callable[[bytes], int] | None = None
+    """Counts the frames of a file of which only a still is read."""
     decode_memory: Callable[[bytes, Any, int, int], int] = lambda _data, _opened, _pixels, _page: 0
+    """Estimates the bytes of memory that decoding takes beyond one strip of lines. Gets the file, the opened
+    image or its PixelLayout, the pixels of a frame, and the page."""
     exif_block: Callable[[bytes], bytes] | None = None
+    """Returns the EXIF block, where libvips does not find it."""
 
     shrink_on_load: ShrinkOnLoad = ShrinkOnLoad.NONE
+    """How the decoder can shrink the image."""
     multi_page: bool = False
+    """Whether a file has pages, each with a header."""
     main_page: Callable[[bytes], int] = lambda _data: 0
+    """Returns the page that is shown where a request names none, from 0."""
     vector: bool = False
+    """Whether it is a drawing, which can be rendered at any size."""
 
 
 def always(_data: bytes, _page: int) -> bool:

@@ -27,31 +27,32 @@ _SNIFFED_BYTES = 64 * 1024
 
 
 class ImageHeader(Struct, frozen=True):
-    """What the header says. ``width`` and ``height`` are those of one upright frame, in pixels.
-
-    ``orientation`` is EXIF's 1-8, not yet applied to the stored pixels. ``delays`` holds the
-    milliseconds each frame is shown, empty for a still; ``loop`` how often (0 is forever).
-    ``idle_bands`` at the end of a stored pixel are neither colour nor alpha.
-    ``truncated`` says that the file ends early, or is damaged, and that Limits accept it;
-    ``fail_on`` what ends its decoding. ``pages`` is the number of
-    pages of a TIFF; the other fields then describe its 0-based ``page``.
-    ``file_frames`` is the number of frames of an animation that is read as a still.
-    """
+    """What the header of an original says."""
 
     width: int
+    """Pixels of one upright frame, as ``height``."""
     height: int
     format: str
     frames: int
     alpha: bool
     orientation: int
+    """EXIF's 1-8, not yet applied to the stored pixels."""
     delays: tuple[int, ...] = ()
+    """Milliseconds that each frame is shown; empty for a still."""
     loop: int = 0
+    """How often the animation plays; 0 is forever."""
     idle_bands: int = 0
+    """Samples at the end of a stored pixel that are neither colour nor alpha."""
     truncated: bool = False
+    """Whether the file ends early, or is damaged, and the limits accept that."""
     fail_on: FailOn = FailOn.ERROR
+    """What ends the decoding."""
     pages: int = 1
+    """How many pages a TIFF has. The other fields describe the page ``page``."""
     page: int = 0
+    """From 0."""
     file_frames: int | None = None
+    """How many frames an animation has that is read as a still; None for all others."""
 
     @property
     def shrink_on_load(self) -> ShrinkOnLoad:

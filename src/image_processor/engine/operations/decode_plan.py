@@ -51,20 +51,25 @@ def source_selection(transformation: Transformation) -> SourceSelection:
 
 
 class DecodePlan(Struct, frozen=True):
-    """What to decode of one original: ``box`` of each stored frame is cropped, brought to ``orientation`` and
-    rotated clockwise by ``fine_rotation`` (0 to 90 degrees); ``size`` is the result's. ``frames`` frames are
-    used, from the 0-based ``first``. ``linear`` resizes in linear light. ``colour`` is the colour space of
-    the pixels; None for what the ICC policy says."""
+    """What to decode of one original, and how to bring it into its upright form."""
 
     header: ImageHeader
     box: Box
+    """The part of each stored frame that is used."""
     orientation: Orientation
+    """What ``box`` is brought to."""
     fine_rotation: float
+    """Degrees clockwise, 0 to 90, by which it is then rotated."""
     size: Size
+    """The size after that."""
     first: int
+    """The first frame that is used, from 0."""
     frames: int
+    """How many frames are used."""
     linear: bool
+    """Whether it is resized in linear light."""
     colour: ColourSpace | None = None
+    """The colour space of the pixels; None for what the ICC policy says."""
 
     @property
     def delays(self) -> tuple[int, ...]:

@@ -47,20 +47,22 @@ _RANKS = {field: rank for rank, field in enumerate(_ORDER)}
 
 
 class Resize(Struct, frozen=True):
-    """A crop mode and its qualifiers. Sides are pixels, shares of the side, or None where free; ``ratio``
-    gives a free side. ``centred`` says that ``x`` and ``y`` are the centre of what is kept. ``quarters`` are
-    quarter turns clockwise before it if the image is upright and the box is not, or the other way round."""
+    """A crop mode and its qualifiers. Sides are pixels, shares of the side, or None where free."""
 
     mode: str
     width: Length | None = None
     height: Length | None = None
     ratio: Fraction | None = None
+    """Gives a free side."""
     gravity: Gravity | None = None
     x: Length = 0
     y: Length = 0
     centred: bool = False
+    """Whether ``x`` and ``y`` are the centre of what is kept."""
     background: Colour | Backdrop | None = None
     quarters: int = 0
+    """Quarter turns clockwise before the resize, if the image is upright and the box is not, or the
+    reverse."""
 
 
 class Effect(Struct, frozen=True):

@@ -97,31 +97,32 @@ class Operation(Struct, frozen=True):
 
 
 class Pipeline(Struct, frozen=True):
-    """What one URL makes of an original.
-
-    ``turn`` is in degrees clockwise, ``turns_first`` says that trim, crop and resize follow it. ``region`` is
-    a crop before the resize, ``crop`` one after it. ``watermark_first``: its size and place follow from
-    the image before the resize. ``animated`` is the edit of this name. ``following`` are the edits after
-    ``circle``, which sharp applies to its result.
-    """
+    """What one URL makes of an original."""
 
     turn: float = 0
+    """Degrees clockwise."""
     turns_first: bool = False
+    """Whether trim, crop and resize come after the turn."""
     flip: Flip | None = None
     trim: Mapping[str, Any] = {}
     region: Area | None = None
+    """A crop before the resize."""
     flatten: Colour | None = None
     grey: bool = False
     resize: Resize | None = None
     crop: Area | None = None
+    """A crop after the resize."""
     extension: Extension | None = None
     before: tuple[Operation, ...] = ()
     watermark: Watermark | None = None
     watermark_first: bool = False
+    """Whether size and place of the watermark follow from the image before the resize."""
     after: tuple[Operation, ...] = ()
     circle: Circle | None = None
     animated: bool | None = None
+    """The edit of this name."""
     following: Pipeline | None = None
+    """The edits after ``circle``, which sharp applies to its result."""
 
     @property
     def needs_original(self) -> bool:
