@@ -414,7 +414,7 @@ def test_the_stream_of_events_ends_with_its_token(
     """Removed, or of another scope: what the token may do has to be asked again."""
     known = [TOKENS]
     state = machine.application.state
-    state.gate = replace(state.gate, tokens=lambda: known[0])
+    state.authenticator = replace(state.authenticator, tokens=lambda: known[0])
     with live.stream("GET", "/events", headers=bearer(Scope.READ)) as stream:
         lines = stream.iter_lines()
         assert "event: ready" in [next(lines) for _ in range(4)]

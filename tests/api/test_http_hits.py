@@ -375,7 +375,7 @@ def test_the_memory_is_bounded(get: Any, machine: Machine, monkeypatch: pytest.M
 def test_on_a_file_system_that_may_wait_the_routes_answer(
     machine: Machine, get: Any, answered: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine.ingest.uploads, "tells_what_is_cached", lambda _: False)
+    monkeypatch.setattr(machine.ingest.uploads, "supports_cached_reads", lambda _: False)
     assert {status(get(STORED)) for _ in range(4)} == {200}
     assert answered == []
 

@@ -125,7 +125,7 @@ def test_the_oldest_object_is_evicted(store: DirectoryStore, monkeypatch: pytest
 
 @pytest.fixture
 def _tells_what_is_in_memory(store: DirectoryStore) -> None:
-    if not store.tells_what_is_cached(KEY):
+    if not store.supports_cached_reads(KEY):
         pytest.skip("this file system does not tell what is in memory")
     store.head(KEY)
 
@@ -138,8 +138,8 @@ def test_a_file_system_that_does_not_tell_what_is_in_memory_is_recognised(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "preadv", fail)
-    assert store.tells_what_is_cached(KEY) is tells
-    assert store.tells_what_is_cached("none") is False
+    assert store.supports_cached_reads(KEY) is tells
+    assert store.supports_cached_reads("none") is False
 
 
 @pytest.mark.usefixtures("_tells_what_is_in_memory")

@@ -388,7 +388,7 @@ def test_a_search_in_pages_lists_renditions_once_and_not_for_each_original(inges
     assert ingest.uploads.calls.count("head") == 200
 
 
-@pytest.mark.parametrize("limit", ["_MAX_PER_ORIGINAL", "_MAX_STRAYS"])
+@pytest.mark.parametrize("limit", ["_MAX_PER_ORIGINAL", "_MAX_CANDIDATES"])
 def test_more_stored_objects_than_expected_are_listed_for_each_original(ingest, monkeypatch, limit):
     for module in (reconcile, merging_reconcile):
         monkeypatch.setattr(module, limit, 0, raising=False)

@@ -323,8 +323,8 @@ class CatalogWithoutOutbox(MemoryCatalog):
 class ForgetsFailedMessages(Processor):
     """Removes messages from the outbox whether they could be sent or not."""
 
-    def _tell(self, outcome: Outcome) -> Outcome:
-        left = super()._tell(outcome).unsent
+    def _send_messages(self, outcome: Outcome) -> Outcome:
+        left = super()._send_messages(outcome).unsent
         if left:
             self.catalog.mark_sent(image_id(self.bucket, outcome.key), left)
         return replace(outcome, unsent=())

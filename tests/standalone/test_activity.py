@@ -51,7 +51,7 @@ def test_a_clock_that_is_set_back_loses_no_count_and_breaks_no_series() -> None:
     clock = Clock()
     activity = Activity(clock)
     activity.count("hits")
-    activity.reach("queue", 3)
+    activity.record_maximum("queue", 3)
     clock.now -= 7200
     activity.count("hits", 4)
     for series in (activity.last_hour(), activity.last_day()):
@@ -95,10 +95,10 @@ def test_a_busy_week_takes_the_memory_of_a_day() -> None:
 def test_the_highest_value_of_a_period_is_kept() -> None:
     activity = Activity(Clock())
     for value in (3, 7, 2):
-        activity.reach("queue", value)
+        activity.record_maximum("queue", value)
     assert activity.last_hour().counts["queue"][-1] == 7
     activity._clock.now += 60
-    activity.reach("queue", 5)
+    activity.record_maximum("queue", 5)
     assert list(activity.last_hour().counts["queue"][-2:]) == [7, 5]
     assert activity.last_day().counts["queue"][-1] == 7
 

@@ -39,7 +39,7 @@ class MemoryStore:
         stored = self._find(key, self.unreadable)
         return StoredObject(stored.entry, stored.attributes)
 
-    def tells_what_is_cached(self, key: str) -> bool:
+    def supports_cached_reads(self, key: str) -> bool:
         return key in self._objects
 
     def head_cached(self, key: str) -> StoredObject | None:

@@ -43,20 +43,20 @@ ANYBODY = Caller(TokenScope.ADMIN)
 STRANGER = Caller()
 
 
-class Gate(Struct, frozen=True):
-    """What decides who may do what; ``tokens`` returns those that the server has."""
+class Authenticator(Struct, frozen=True):
+    """Knows who may use the server: its tokens, which ``tokens`` returns, and the sessions of the page."""
 
     tokens: Callable[[], Collection[Token]]
     sessions: Sessions
     wrong_tokens: WrongTokens
 
     @classmethod
-    def of(cls, tokens: Callable[[], Collection[Token]]) -> Gate:
+    def of(cls, tokens: Callable[[], Collection[Token]]) -> Authenticator:
         return cls(tokens, Sessions(tokens), WrongTokens())
 
-    def still_admits(self, caller: Caller) -> bool:
-        """Whether a caller who was let in would be let in again: the session is open, the token is still one
-        of the server's, and without a token the server still has none."""
+    def still_accepts(self, caller: Caller) -> bool:
+        """Whether a caller who was accepted would be accepted again: the session is still open, the token is
+        still one of the server's, or the server still has no tokens."""
         if caller.session is not None:
             return self.sessions.is_open(caller.session)
         return caller.token in self.tokens() if caller.token else not self.tokens()
@@ -65,9 +65,9 @@ class Gate(Struct, frozen=True):
 class AccessGuard:
     """Lets requests pass whose caller may do what the route needs, and tells the routes who it is."""
 
-    def __init__(self, app: ASGIApp, gate: Gate, routes: RouteAccess) -> None:
+    def __init__(self, app: ASGIApp, authenticator: Authenticator, routes: RouteAccess) -> None:
         self._app = app
-        self._gate = gate
+        self._gate = authenticator
         self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,19 +124,19 @@ def unauthorized(detail: str) -> ASGIApp:
     return problem(401, "unauthorized", detail, {"www-authenticate": _CHALLENGE}, fix=fix)
 
 
-def refuse_token(gate: Gate, scope: Scope) -> ASGIApp:
+def refuse_token(authenticator: Authenticator, scope: Scope) -> ASGIApp:
     """The response to an unknown token, which counts against the client's address."""
     address = client_address(scope)
-    if response := too_many(gate, scope):
+    if response := too_many(authenticator, scope):
         return response
-    if gate.wrong_tokens.note(address):
+    if authenticator.wrong_tokens.note(address):
         _log.warning("too many unknown tokens from %s", address)
     return unauthorized("expected a token of this server, got an unknown one")
 
 
-def too_many(gate: Gate, scope: Scope) -> ASGIApp | None:
+def too_many(authenticator: Authenticator, scope: Scope) -> ASGIApp | None:
     """The response to a client that has sent too many unknown tokens; None if it may send one."""
-    seconds = gate.wrong_tokens.seconds_left(client_address(scope))
+    seconds = authenticator.wrong_tokens.seconds_left(client_address(scope))
     if not seconds:
         return None
     wait = {"retry-after": str(int(seconds) + 1)}

@@ -12,7 +12,7 @@ from .dependencies import AppContext, ContextOf
 from .images import image_model
 from .problems import errors
 from .request_models import FilterRequest
-from .streamed import begun
+from .streamed import with_first_part
 
 router = APIRouter(tags=["images"])
 
@@ -36,7 +36,7 @@ def export_images(
 
     Images that are stored, changed or deleted meanwhile may be missing or be in it in either state.
     """
-    lines = begun(_lines(filters, context, filters.chosen_fields))
+    lines = with_first_part(_lines(filters, context, filters.chosen_fields))
     if request.method == "HEAD":  # the first page shows whether there is an error
         lines = iter(())
     return StreamingResponse(lines, media_type=MEDIA_TYPE)

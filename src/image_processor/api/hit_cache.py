@@ -141,18 +141,18 @@ class HitCache:
         if delivery.find(request) != lookup:
             return None
         known = tuple((key, version) for key, version in sources if version is not None)
-        if len(known) < len(keys) or not self._tells_what_is_cached(stored.entry.key, known):
+        if len(known) < len(keys) or not self._reads_without_waiting(stored.entry.key, known):
             return None
         vary = tuple((name.lower(), request.headers.get(name.lower())) for name in ref.vary)
         return StoredHit(stored, delivery.presentation(lookup), vary, known, number)
 
-    def _tells_what_is_cached(self, key: str, sources: Sequence[tuple[str, str]]) -> bool:
-        """Whether what a hit reads never waits long. Looked at once, with the first hit that has sources."""
+    def _reads_without_waiting(self, key: str, sources: Sequence[tuple[str, str]]) -> bool:
+        """Whether no read of a hit waits for a disk. Checked once, for the first hit that has sources."""
         if self._is_quick is not None:
             return self._is_quick
         uploads, processed = self._stores.uploads, self._stores.processed
-        is_quick = processed.tells_what_is_cached(key) and all(
-            uploads.tells_what_is_cached(source) for source, _ in sources
+        is_quick = processed.supports_cached_reads(key) and all(
+            uploads.supports_cached_reads(source) for source, _ in sources
         )
         if sources:
             self._is_quick = is_quick

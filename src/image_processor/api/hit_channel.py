@@ -79,11 +79,11 @@ class Stop(Struct, frozen=True, tag=True):
     """The last message to a hit server: accept no more, and end when every response is sent."""
 
 
-class Quiet(Struct, frozen=True, tag=True):
-    """The last message of a hit server: it accepts no more, and hands nothing over any more."""
+class Drained(Struct, frozen=True, tag=True):
+    """The last message of a hit server: it accepts no more connections, and hands none over any more."""
 
 
-Message = HandOver | Query | Reply | Touched | Counted | Setup | Forget | Stop | Quiet
+Message = HandOver | Query | Reply | Touched | Counted | Setup | Forget | Stop | Drained
 _decoder = msgspec.msgpack.Decoder(Message)
 _encoder = msgspec.msgpack.Encoder()
 

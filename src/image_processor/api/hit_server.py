@@ -27,11 +27,11 @@ from .hit_channel import (
     MAX_DATA,
     Channel,
     Counted,
+    Drained,
     Forget,
     HandOver,
     Message,
     Query,
-    Quiet,
     Reply,
     Setup,
     Stop,
@@ -158,7 +158,7 @@ class HitServer:
 
     def _end_if_done(self) -> None:
         if self.is_stopping and not any(protocol.is_asking for protocol in self.protocols):
-            self.channel.send(Quiet())
+            self.channel.send(Drained())
             if not self.protocols:
                 self.ended.set()
 

@@ -27,11 +27,11 @@ from .hit_cache import HitCache, StoredHit
 from .hit_channel import (
     Channel,
     Counted,
+    Drained,
     Forget,
     HandOver,
     Message,
     Query,
-    Quiet,
     Reply,
     Setup,
     Stop,
@@ -42,7 +42,7 @@ from .protocol import HttpProtocol
 
 _MODULE = "image_processor.bootstrap.hit_server"
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
-_QUIET_SECONDS = 2.0
+_DRAIN_SECONDS = 2.0
 """How long a stop waits until the hit servers hand nothing over any more."""
 
 _NOT_INHERITED = ("IMAGE_PROCESSOR_", "AWS_")
@@ -95,7 +95,7 @@ class HitServers:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._send_forget, recipe_number)
 
-    async def quiet(self) -> None:
+    async def drain(self) -> None:
         """Accept no more connections, here and in the hit servers, and wait until those have handed over the
         last one."""
         self._is_stopping = True
@@ -103,8 +103,8 @@ class HitServers:
         for process in self._servers.values():
             process.channel.send(Stop())
         with suppress(TimeoutError):
-            async with asyncio.timeout(_QUIET_SECONDS):
-                await asyncio.gather(*(process.quiet.wait() for process in self._servers.values()))
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await asyncio.gather(*(process.drained.wait() for process in self._servers.values()))
 
     async def stop(self, seconds: float) -> None:
         """Wait until the hit servers have sent their last responses; kill them after ``seconds``."""
@@ -152,8 +152,8 @@ class HitServers:
                 self._source.touch(key, 0 if index else message.hits)
         elif isinstance(message, Counted):
             self._source.count(message.counts)
-        elif isinstance(message, Quiet):
-            process.quiet.set()
+        elif isinstance(message, Drained):
+            process.drained.set()
 
     def _take_over(self, connection: socket.socket, data: bytes) -> None:
         def make_protocol() -> HttpProtocol:
@@ -206,7 +206,7 @@ class _Process:
     def __init__(
         self, listener: socket.socket, receive: Callable[[_Process, Message, int | None], None]
     ) -> None:
-        self.quiet, self.ended = asyncio.Event(), asyncio.Event()
+        self.drained, self.ended = asyncio.Event(), asyncio.Event()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         descriptors = (listener.fileno(), theirs.fileno())
         # Hit servers need no settings, and no secrets.
@@ -232,5 +232,5 @@ class _Process:
         return self._process.wait()
 
     def _close(self) -> None:
-        self.quiet.set()
+        self.drained.set()
         self.ended.set()

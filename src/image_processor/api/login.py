@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field, SecretStr
 
 from image_processor.config.tokens import Scope, find_token
 
-from .access_guard import Caller, Gate, caller_of, cookies_of, refuse_token, too_many
+from .access_guard import Authenticator, Caller, caller_of, cookies_of, refuse_token, too_many
 from .dependencies import require_json
 from .models import Model
 from .problems import errors
@@ -42,12 +42,12 @@ class LoginRequest(Model):
     )
 
 
-async def _gate(request: Request) -> Gate:
-    gate: Gate = request.app.state.gate
-    return gate
+async def _authenticator(request: Request) -> Authenticator:
+    authenticator: Authenticator = request.app.state.authenticator
+    return authenticator
 
 
-GateOf = Annotated[Gate, Depends(_gate)]
+AuthenticatorOf = Annotated[Authenticator, Depends(_authenticator)]
 
 
 async def _caller(request: Request) -> Caller:
@@ -59,27 +59,27 @@ CallerOf = Annotated[Caller, Depends(_caller)]
 
 @router.head("/session", include_in_schema=False)
 @router.get("/session")
-async def get_session(caller: CallerOf, gate: GateOf) -> SessionModel:
+async def get_session(caller: CallerOf, authenticator: AuthenticatorOf) -> SessionModel:
     """Say who sends the request, and whether the server asks for tokens."""
-    return SessionModel.of(caller, required=bool(gate.tokens()))
+    return SessionModel.of(caller, required=bool(authenticator.tokens()))
 
 
 @router.post("/session", dependencies=[require_json], responses=errors(400, 401, 403, 415, 429))
 async def post_session(
-    body: LoginRequest, request: Request, response: Response, gate: GateOf
+    body: LoginRequest, request: Request, response: Response, authenticator: AuthenticatorOf
 ) -> SessionModel:
     """Sign in: exchange a token for a cookie, which the page sends from then on.
 
     The cookie is for this server's pages only (SameSite=Strict), scripts cannot read it, and it is valid for
     12 hours. After ten unknown tokens from one address within a minute, none is read until it is over.
     """
-    if refusal := too_many(gate, request.scope):
+    if refusal := too_many(authenticator, request.scope):
         return refusal  # type: ignore[return-value]  # FastAPI sends a Response as it is
-    token = find_token(gate.tokens(), body.token.get_secret_value())
+    token = find_token(authenticator.tokens(), body.token.get_secret_value())
     if token is None:
-        return refuse_token(gate, request.scope)  # type: ignore[return-value]  # as above
-    gate.sessions.close(cookies_of(request.scope))
-    cookie, session = gate.sessions.open(token)
+        return refuse_token(authenticator, request.scope)  # type: ignore[return-value]  # as above
+    authenticator.sessions.close(cookies_of(request.scope))
+    cookie, session = authenticator.sessions.open(token)
     # Without a path the cookie is for the folder of this URL, which is that of the page, also below a path
     # that a proxy strips.
     response.set_cookie(
@@ -95,9 +95,9 @@ async def post_session(
 
 
 @router.delete("/session", status_code=204, responses=errors(403))
-async def delete_session(request: Request, gate: GateOf) -> Response:
+async def delete_session(request: Request, authenticator: AuthenticatorOf) -> Response:
     """Sign out: end the session of the cookie, also for event streams that are open."""
-    gate.sessions.close(cookies_of(request.scope))
+    authenticator.sessions.close(cookies_of(request.scope))
     response = Response(status_code=204)
     response.set_cookie(COOKIE, "", max_age=0, path=None, httponly=True, samesite="strict")
     return response

@@ -25,7 +25,7 @@ from image_processor.domain.ports import Attributes, Entry, ObjectStore, StoredO
 from .dependencies import AppContext, ContextOf, ImageId
 from .problems import errors, of_status
 from .request_models import EXPECTED, MAX_ARCHIVED
-from .streamed import begun
+from .streamed import with_first_part
 from .work import Work, WorkOf
 
 router = APIRouter(tags=["images"])
@@ -119,7 +119,7 @@ async def post_archive(
     Files keep their keys as names and are not compressed again. An image that does not exist any more is
     left out.
     """
-    parts = await run_in_threadpool(begun, zipped(_unique(_files(body, context))))
+    parts = await run_in_threadpool(with_first_part, zipped(_unique(_files(body, context))))
     headers = {
         "content-disposition": content_disposition(_ARCHIVE_NAME, attachment=True),
         "cache-control": "no-store",

@@ -49,56 +49,60 @@ from .work import QueuedWork, QueuedWorkOf
 
 router = APIRouter(tags=["uploads"])
 
-TURN_SECONDS = 30.0
-"""How long a request waits for the one before it to leave the upload."""
+LOCK_SECONDS = 30.0
+"""How long a request waits for the lock of an upload that an earlier request holds."""
 
 _LIMITED = (400, 403, 404, 409, 412, 413, 415, 422, 423, 503, 507)
 
 
-class Turn:
-    """A request's turn to work on an upload. ``interrupt`` ends its body: the client has come again, so the
-    old connection is dead although nobody has noticed."""
+class UploadLock:
+    """The lock of one upload, held by the request that sends ``body``."""
 
     def __init__(self, body: Chunks) -> None:
-        self.over = Event()
+        self.released = Event()
         self._body = body
         self._scope = CancelScope()
         self._is_interrupted = False
 
     def interrupt(self) -> None:
+        """End the body: the client has sent another request, so this connection is dead although the system
+        has not noticed."""
         self._is_interrupted = True
         self._scope.cancel()
 
     async def next(self) -> bytes:
-        """The next chunk. Raises HTTPException(409) if the turn was interrupted, and what the body raises."""
+        """The next chunk. Raises HTTPException(409) if the lock was interrupted, and what the body raises."""
         if not self._is_interrupted:
             with CancelScope() as self._scope:
                 return await self._body.next()
         raise HTTPException(409, "expected one request at a time for an upload, got a later one")
 
 
-class Turns:
-    """Lets one request at a time work on each upload: the latest. Used in the event loop only."""
+class UploadLocks:
+    """Lets one request at a time work on each upload. A later request interrupts the one that holds the lock.
+
+    Used in the event loop only.
+    """
 
     def __init__(self) -> None:
-        self._current: dict[str, Turn] = {}
+        self._held: dict[str, UploadLock] = {}
 
     @asynccontextmanager
-    async def take(self, id_: str, body: Chunks) -> AsyncIterator[Turn]:
-        """Raises HTTPException(423) if the turn before does not end."""
+    async def acquire(self, id_: str, body: Chunks) -> AsyncIterator[UploadLock]:
+        """Raises HTTPException(423) if the earlier request does not release the lock."""
         try:
-            with fail_after(TURN_SECONDS):
-                while before := self._current.get(id_):
-                    before.interrupt()
-                    await before.over.wait()
+            with fail_after(LOCK_SECONDS):
+                while earlier := self._held.get(id_):
+                    earlier.interrupt()
+                    await earlier.released.wait()
         except TimeoutError:
             raise HTTPException(423, "another request works on this upload; try again") from None
-        turn = self._current[id_] = Turn(body)
+        lock = self._held[id_] = UploadLock(body)
         try:
-            yield turn
+            yield lock
         finally:
-            del self._current[id_]
-            turn.over.set()
+            del self._held[id_]
+            lock.released.set()
 
 
 async def _check_version(
@@ -124,9 +128,9 @@ class _Call(Struct, frozen=True):
         return self.context.resumable_uploads
 
     @property
-    def turns(self) -> Turns:
-        turns: Turns = self.request.app.state.upload_turns
-        return turns
+    def locks(self) -> UploadLocks:
+        locks: UploadLocks = self.request.app.state.upload_locks
+        return locks
 
     @property
     def media_type(self) -> str:
@@ -203,7 +207,7 @@ async def create_resumable_upload(
 )
 async def get_resumable_upload(upload_id: _UploadId, call: _CallOf) -> Response:
     """Return how much of an upload has arrived, in `Upload-Offset`."""
-    async with client_errors(), call.turns.take(upload_id, UploadBody(call.request.stream())):
+    async with client_errors(), call.locks.acquire(upload_id, UploadBody(call.request.stream())):
         upload = await run_in_threadpool(call.uploads.find, upload_id)
         upload = await _store_if_complete(call, upload)
         offset = await run_in_threadpool(call.uploads.offset, upload)
@@ -253,7 +257,7 @@ async def append_to_resumable_upload(
 )
 async def delete_resumable_upload(upload_id: _UploadId, call: _CallOf) -> Response:
     """Give up an upload and delete the bytes that have arrived. A stored original stays."""
-    async with call.turns.take(upload_id, UploadBody(call.request.stream())):
+    async with call.locks.acquire(upload_id, UploadBody(call.request.stream())):
         upload = await run_in_threadpool(call.uploads.find, upload_id)
         await run_in_threadpool(call.uploads.delete, upload)
     return Response(None, 204)
@@ -284,7 +288,7 @@ def _headers(call: _Call, upload: ResumableUpload) -> dict[str, str]:
 async def _append(call: _Call, id_: str, offset: int, checksum: Checksum | None) -> ResumableUpload:
     """Append the body, and store the original if that was its last byte."""
     body = UploadBody(call.request.stream())
-    async with client_errors(), call.turns.take(id_, body) as turn:
+    async with client_errors(), call.locks.acquire(id_, body) as lock:
         upload = await run_in_threadpool(call.uploads.find, id_)
         received = await run_in_threadpool(call.uploads.offset, upload)
         if offset != received:
@@ -293,8 +297,8 @@ async def _append(call: _Call, id_: str, offset: int, checksum: Checksum | None)
         if upload.version is not None:
             return upload
         try:
-            first = await turn.next()
-            append = partial(call.uploads.append, upload, in_thread(turn, first), checksum)
+            first = await lock.next()
+            append = partial(call.uploads.append, upload, in_thread(lock, first), checksum)
             upload = await call.work.receive(append)
         except TimeoutError:
             # Clients continue after a 503, and not after a 408.

@@ -68,7 +68,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._hit_servers is not None:
-            await self._hit_servers.quiet()
+            await self._hit_servers.drain()
         self._work.stop()
         await super().shutdown(sockets)
         if self._hit_servers is not None:

@@ -39,7 +39,7 @@ from . import (
     uploads,
 )
 from .access import RouteAccess
-from .access_guard import AccessGuard, Gate, caller_of
+from .access_guard import AccessGuard, Authenticator, caller_of
 from .connections import EVENTS_PATH, HEALTH_PATH
 from .cors import ApiCors
 from .dependencies import StandaloneContext, StandaloneContextOf
@@ -100,9 +100,9 @@ async def get_events(
     The first event is `ready`: no later event is missed. If `missed` is true in a `ready` event, then
     or later, earlier events were lost: query the state of the images instead.
     """
-    progress, caller, gate = context.progress, caller_of(request), request.app.state.gate
+    progress, caller, authenticator = context.progress, caller_of(request), request.app.state.authenticator
     async for item in progress.follow(last_event_id):
-        if not gate.still_admits(caller):
+        if not authenticator.still_accepts(caller):
             return
         cursor = progress.cursor(item)
         if not isinstance(item, Event):
@@ -233,9 +233,11 @@ def standalone_app(context: StandaloneContext) -> FastAPI:
     if context.delivery.policy.dialects:
         renditions.mount_catch_all(application)
     application.state.upload_forms = UploadForms()
-    application.state.upload_turns = resumable_uploads.Turns()
-    application.state.gate = gate = Gate.of(lambda: context.settings_in_force.all_tokens)
-    access.describe(application, is_required=bool(gate.tokens()))
+    application.state.upload_locks = resumable_uploads.UploadLocks()
+    application.state.authenticator = authenticator = Authenticator.of(
+        lambda: context.settings_in_force.all_tokens
+    )
+    access.describe(application, is_required=bool(authenticator.tokens()))
     idempotency.describe(application)
     application.add_middleware(
         IdempotencyMiddleware,
@@ -244,7 +246,7 @@ def standalone_app(context: StandaloneContext) -> FastAPI:
     )
     application.add_middleware(BodyTimeoutMiddleware)
     routes = RouteAccess(application.routes)
-    application.add_middleware(AccessGuard, gate=gate, routes=routes)
+    application.add_middleware(AccessGuard, authenticator=authenticator, routes=routes)
     application.add_middleware(OriginGuard, settings=context.settings)
     application.add_middleware(TusMiddleware)
     if context.settings.api_origins:

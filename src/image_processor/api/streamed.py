@@ -1,5 +1,8 @@
-"""Bodies that are made while they are sent: what fails before their first part is an error response, and not
-one of the status 200 that breaks off."""
+"""Bodies that are made while they are sent.
+
+Their first part is made before the response begins: then a failure becomes an error response, and not a 200
+that breaks off.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,6 @@ from collections.abc import Iterator
 from itertools import chain
 
 
-def begun(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """``parts``, the first of which is made now, in the calling thread. Raises what making it raises."""
+def with_first_part(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """All of ``parts``. The first one is made now, in the calling thread; raises what that raises."""
     return chain([next(parts, b"")], parts)

@@ -20,7 +20,7 @@ from . import log
 _RESERVE_MS = 5_000
 """An upload is not started with less time left than this: it returns to the queue instead."""
 
-_RECEIVES_TO_TELL = 3
+_RECEIVES_FOR_MESSAGES = 3
 """How often a message is received because messages about its outcome could not be sent. After that
 `reconcile` sends them: a finished upload never becomes a dead letter."""
 
@@ -153,7 +153,7 @@ def _process_upload(
     )
     if not outcome.unsent:
         return outcome.status, None
-    retry = receives < _RECEIVES_TO_TELL
+    retry = receives < _RECEIVES_FOR_MESSAGES
     log.line("ERROR", "unsent", **fields, messages=len(outcome.unsent), retry=retry)
     return outcome.status, "messages about the outcome could not be sent" if retry else None
 

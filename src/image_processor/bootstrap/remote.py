@@ -115,10 +115,10 @@ def _state(base: RemoteUrl, dialer: Dialer) -> str:
         return "a bucket"
     host = base.host.strip("[]")
     try:
-        judged = dialer.judge(host, base.port, time.monotonic() + _RESOLVE_SECONDS)
+        classified = dialer.classify(host, base.port, time.monotonic() + _RESOLVE_SECONDS)
     except OSError as error:
         return f"cannot be resolved: {error or type(error).__name__}"
-    refused = [f"{address} is not public ({kind})" for address, kind in judged.items() if kind]
+    refused = [f"{address} is not public ({kind})" for address, kind in classified.items() if kind]
     if refused:
         return f"refused: {', '.join(refused)}; {PREFIX}REMOTE_PRIVATE={host} would allow internal addresses"
-    return ", ".join(judged)
+    return ", ".join(classified)

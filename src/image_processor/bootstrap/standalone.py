@@ -364,7 +364,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
 
         def submit_any(upload: Upload) -> Future[Outcome]:
             future = workers.submit(upload)
-            activity.reach("queue", workers.backlog())
+            activity.record_maximum("queue", workers.backlog())
             return future
 
         def reconciler_for(recipe: Recipe) -> MergingReconciler:

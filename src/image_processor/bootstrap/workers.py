@@ -129,8 +129,8 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
                     hooks.on_full(error)
                     raise
                 seconds = time.monotonic() - started
-                for tell in hooks.on_outcome:
-                    tell(outcome, seconds)
+                for callback in hooks.on_outcome:
+                    callback(outcome, seconds)
                 if outcome.unsent:
                     hooks.on_unsent()
                 if processor.recipe is not live.current:

@@ -78,15 +78,15 @@ def transform_file(
     (rendition,), original = rendered.renditions, rendered.original
     if original.file_frames is not None:
         name = printable(str(file))
-        _tell(f"{name} has {original.file_frames} frames, of which only a still can be read")
+        _print_note(f"{name} has {original.file_frames} frames, of which only a still can be read")
     if original.truncated:
-        _tell(f"{printable(str(file))} is truncated; the missing part was filled")
+        _print_note(f"{printable(str(file))} is truncated; the missing part was filled")
     _write(out, rendition.body)
     if not quiet:
-        _tell(_description(rendition))
+        _print_note(_description(rendition))
 
 
-def _tell(line: str) -> None:
+def _print_note(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 

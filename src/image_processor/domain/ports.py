@@ -200,9 +200,9 @@ class CachedReads(Protocol):
     """What a store on this machine offers beside ObjectStore: reads that wait for no disk, for callers that
     must not block. They raise nothing; where they do not know, ObjectStore's methods do."""
 
-    def tells_what_is_cached(self, key: str) -> bool:
-        """Whether the file system of an existing object tells what is in memory. Network file systems do not,
-        and looking at a file there may wait. Reads the object."""
+    def supports_cached_reads(self, key: str) -> bool:
+        """Whether the file system of an existing object says which bytes are in memory. Network file systems
+        do not, and there even looking at a file may wait. Reads the object."""
         ...
 
     def head_cached(self, key: str) -> StoredObject | None:

@@ -32,8 +32,8 @@ _LISTED = 5_000
 """Objects of a page of renditions after the last original."""
 _MAX_PER_ORIGINAL = 100
 """How many objects a page reads for each of its originals. A page with more of them lists those of each."""
-_MAX_STRAYS = 100_000
-"""Keys and prefixes in memory; with more of them, records and renditions are searched once more, in pages."""
+_MAX_CANDIDATES = 100_000
+"""Candidates in memory. If there are more, records and renditions are searched once more, in pages."""
 _SHORT = 175
 """A key of so many characters has at most 700 bytes, so it is the prefix of its renditions."""
 _AFTER_SLASH = "0"
@@ -43,18 +43,22 @@ _Plans = dict[Hashable, ExpectedFingerprints | None]
 """What is expected of the originals of one kind; None if they are skipped."""
 
 
-class _Strays(Struct):
-    """Keys of records, and prefixes of renditions, whose originals were not listed. The objects are kept of
-    prefixes that do not tell the original. ``records`` and ``groups`` count all that were listed."""
+class _OrphanCandidates(Struct):
+    """Records and renditions whose originals were not listed: they may be orphans."""
 
     keys: list[str] = field(default_factory=list)
+    """The keys of the records."""
     prefixes: dict[str, list[Entry]] = field(default_factory=dict)
+    """The prefixes of the renditions. With those that do not name an original, their objects."""
     records: int = 0
+    """How many records were listed, those of existing originals too."""
     groups: int = 0
+    """How many prefixes were listed, those of existing originals too."""
     are_all: bool = True
+    """False once there were too many to keep."""
 
     def add(self, keys: Iterable[str], groups: dict[str, list[Entry]]) -> None:
-        if len(self.keys) + len(self.prefixes) > _MAX_STRAYS:
+        if len(self.keys) + len(self.prefixes) > _MAX_CANDIDATES:
             self.are_all = False
         if not self.are_all:
             return
@@ -66,8 +70,10 @@ class _Strays(Struct):
 
 
 class MergingReconciler(Reconciler, frozen=True, kw_only=True):
-    """A Reconciler whose `findings` takes one pass, over a catalog that lists records by key. With another
-    catalog it does as its base."""
+    """A Reconciler that finds everything in one pass, if the catalog lists records in the order of keys.
+
+    With another catalog it searches as its base class does.
+    """
 
     def findings(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Finding]:
         if not hasattr(self.catalog, "scan_states"):
@@ -76,49 +82,49 @@ class MergingReconciler(Reconciler, frozen=True, kw_only=True):
 
     def merged_pages(self, catalog: KeyOrderedCatalog) -> Iterator[CheckedPage]:
         """As `pages`, from the start on. A key may be found twice."""
-        strays = _Strays()
+        candidates = _OrphanCandidates()
         try:
-            yield from self._merge(_States(catalog.scan_states(self.bucket)), strays)
+            yield from self._merge(_States(catalog.scan_states(self.bucket)), candidates)
         except _UnreadableStates:
             # A part of the catalog is damaged: then each record is read alone.
             yield from self.pages()
             return
-        if not strays.are_all:
+        if not candidates.are_all:
             yield from self.pages(Position(Phase.RECORDS))
             return
-        yield from self._check_strays(strays)
+        yield from self._check_candidates(candidates)
         if self.outboxes:
             yield from self._search_outboxes()
 
-    def _merge(self, states: _States, strays: _Strays) -> Iterator[CheckedPage]:
+    def _merge(self, states: _States, candidates: _OrphanCandidates) -> Iterator[CheckedPage]:
         originals, stored = self.uploads.list(), Listing(self.processed, "")
         last = ""
         while page := list(islice(originals, _PAGE)):
             before, last = last, page[-1].key
             listed = stored.take_through(last, _MAX_PER_ORIGINAL * len(page))
             records = states.take_through(last)
-            strays.records += len(records)
+            candidates.records += len(records)
             if listed is None:
-                strays.are_all = False
+                candidates.are_all = False
                 yield self._page(
                     [self._check(entry, None) for entry in page], Position(Phase.ORIGINALS, last)
                 )
                 continue
             groups = _by_prefix(listed)
-            strays.groups += len(groups)
+            candidates.groups += len(groups)
             groups.pop(f"{before}/", None)  # follows the key that ended its page
             checks = self._checks(page, records, groups)
-            strays.add(records, groups)
+            candidates.add(records, groups)
             yield self._page(checks, Position(Phase.ORIGINALS, last))
         while records := states.take(_PAGE):
-            strays.records += len(records)
-            strays.add(records, {})
+            candidates.records += len(records)
+            candidates.add(records, {})
             yield self._page([], Position(Phase.RECORDS))
         while rest := stored.take(_LISTED):
             groups = _by_prefix(rest)
-            strays.groups += len(groups)
+            candidates.groups += len(groups)
             groups.pop(f"{last}/", None)
-            strays.add((), groups)
+            candidates.add((), groups)
             yield self._page([], Position(Phase.RENDITIONS))
 
     def _checks(
@@ -156,18 +162,18 @@ class MergingReconciler(Reconciler, frozen=True, kw_only=True):
         actual = {entry.key: entry.version for entry in stored}
         return is_current(plans[kind], original.version, state, actual)
 
-    def _check_strays(self, strays: _Strays) -> Iterator[CheckedPage]:
-        """Check what has no original. No deletion is found before all that are gone are counted."""
-        keys = ((key, partial(self._check_missing, key)) for key in strays.keys)
+    def _check_candidates(self, candidates: _OrphanCandidates) -> Iterator[CheckedPage]:
+        """Check the candidates. Deletions are reported only once it is known how many originals are gone."""
+        keys = ((key, partial(self._check_missing, key)) for key in candidates.keys)
         found, gone = yield from self._count(keys, Phase.RECORDS)
-        guard = DeletionGuard(strays.records, gone)
-        yield self._judged(found, guard, Phase.RECORDS)
-        prefixes = (self._prefix_check(prefix, entries) for prefix, entries in strays.prefixes.items())
+        guard = DeletionGuard(candidates.records, gone)
+        yield self._guarded_page(found, guard, Phase.RECORDS)
+        prefixes = (self._prefix_check(prefix, entries) for prefix, entries in candidates.prefixes.items())
         found, gone = yield from self._count(prefixes, Phase.RENDITIONS)
         # Once records have shown it, renditions would only count the same originals again.
         if not guard.holds(self.deletion_limit):
-            guard = guard.after(strays.groups, gone)
-        yield self._judged(found, guard, Phase.RENDITIONS)
+            guard = guard.after(candidates.groups, gone)
+        yield self._guarded_page(found, guard, Phase.RENDITIONS)
 
     def _prefix_check(self, prefix: str, entries: Iterable[Entry]) -> _Check:
         key = original_of(prefix)
@@ -195,7 +201,7 @@ class MergingReconciler(Reconciler, frozen=True, kw_only=True):
             findings = tuple(self._finding(key, Drift.UNSENT) for key in keys)
             yield CheckedPage(findings, len(page), Position(Phase.RECORDS, page[-1].id))
 
-    def _judged(self, found: Sequence[Finding], guard: DeletionGuard, phase: Phase) -> CheckedPage:
+    def _guarded_page(self, found: Sequence[Finding], guard: DeletionGuard, phase: Phase) -> CheckedPage:
         is_held = guard.holds(self.deletion_limit)
         findings = held(found, guard.reason()) if is_held else tuple(found)
         return CheckedPage(findings, 0, Position(phase), guard)

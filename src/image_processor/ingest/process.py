@@ -92,7 +92,7 @@ class Processor(Inspector, frozen=True, kw_only=True):
         """
         check_key(upload.key)
         if (outcome := self._finish_without_lease(upload)) is not None:
-            return self._tell(outcome)
+            return self._send_messages(outcome)
         for _ in range(_MAX_ATTEMPTS):
             try:
                 outcome = self._attempt(upload)
@@ -102,7 +102,7 @@ class Processor(Inspector, frozen=True, kw_only=True):
                 if (outcome := self._finished_by_other(upload)) is None:
                     raise
             # 7. Tell others: send what is in the outbox.
-            outcome = self._tell(outcome)
+            outcome = self._send_messages(outcome)
             if self._is_current(outcome):
                 return outcome
             upload = replace(upload, kind=UploadKind.CREATED)
@@ -379,8 +379,8 @@ class Processor(Inspector, frozen=True, kw_only=True):
 
     # After the lease.
 
-    def _tell(self, outcome: Outcome) -> Outcome:
-        """The outcome without the messages that could be sent. A failure to send fails no upload."""
+    def _send_messages(self, outcome: Outcome) -> Outcome:
+        """Send the messages of ``outcome``. Returns it with those that could not be sent, and no error."""
         return self.outbox.send(self.catalog, outcome, self.bucket)
 
     def _is_current(self, outcome: Outcome) -> bool:

@@ -1,7 +1,7 @@
 """Opens connections to hosts whose every address is allowed.
 
-A name is resolved once. Every address is judged, and the connection goes to one of these very addresses, so a
-name server that answers otherwise a moment later changes nothing. The name is what TLS asks for and verifies.
+A name is resolved once. Every address is checked, and the connection goes to one of these very addresses: a
+name server that answers otherwise a moment later changes nothing. TLS asks for the name, and verifies it.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ class Dialer:
             raise
         return secure
 
-    def judge(self, host: str, port: int, deadline: float) -> Mapping[str, str | None]:
-        """The addresses of ``host``, each with the kind that refuses it, None if it is allowed. At least one.
-        Raises OSError."""
+    def classify(self, host: str, port: int, deadline: float) -> Mapping[str, str | None]:
+        """The addresses of ``host``, at least one: each with the kind for which it is refused, None if it is
+        allowed. Raises OSError."""
         try:
             addresses = list(self._resolver.addresses(host, port, deadline))[:_MAX_ADDRESSES]
         except UnicodeError:
@@ -82,15 +82,15 @@ class Dialer:
 
     def _allowed_addresses(self, host: str, port: int, deadline: float) -> Sequence[str]:
         """The addresses of ``host``, all of which are allowed. Raises AddressNotAllowed, OSError."""
-        judged = self.judge(host, port, deadline)
-        for address, kind in judged.items():
+        classified = self.classify(host, port, deadline)
+        for address, kind in classified.items():
             if kind:
                 # Which address it is, is nobody's business but the operator's.
                 _log.warning(
                     "refused to fetch from %s: its address %s is not public (%s)", host, address, kind
                 )
                 raise AddressNotAllowed(f"expected a public address for {host}, got one that is {kind}")
-        return list(judged)
+        return list(classified)
 
     def _connect(self, addresses: Sequence[str], port: int, deadline: float) -> socket:
         """A connection to the first of the addresses that accepts one."""

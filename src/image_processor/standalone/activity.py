@@ -1,7 +1,7 @@
-"""What a server has done in the last hour and the last day, in counts per minute.
+"""Counts what a server has done in the last hour and the last day, by minute.
 
-Memory is bounded: a minute is forgotten after a day, and the names are few. Nothing is stored; a restart
-begins anew. Counting must be cheap, because every response with a stored rendition is counted.
+Memory is bounded: a minute is dropped after a day, and the names are few. Nothing is stored, so counts begin
+again with each start. Counting must be cheap, because every response with a stored rendition is counted.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Activity:
         # Minutes without counts take no memory.
         self._minutes: deque[_Minute] = deque([_Minute(int(self.started) // MINUTE)])
         self._forgotten: Counter[str] = Counter()
-        """The sums of minutes that have left."""
+        """The sums of minutes that were dropped."""
         self._seconds = 0.0
         self._renditions = 0
 
@@ -62,8 +62,8 @@ class Activity:
             sums = self._current().sums
             sums[name] = sums.get(name, 0) + amount
 
-    def reach(self, name: str, value: float) -> None:
-        """Note a value of which the highest of each period is kept."""
+    def record_maximum(self, name: str, value: float) -> None:
+        """Record a value, of which each period keeps the highest."""
         with self._lock:
             highest = self._current().highest
             highest[name] = max(value, highest.get(name, 0))

@@ -37,10 +37,10 @@ class LiveRecipe:
         """Why the last `reload` changed nothing; None if its recipe was valid."""
         return self._error
 
-    def follow(self, tell: Callable[[Recipe], object]) -> None:
-        """Call ``tell`` with each recipe that comes into force from now on, in the order of the calls."""
+    def follow(self, callback: Callable[[Recipe], object]) -> None:
+        """Call ``callback`` with each recipe that comes into force from now on, in the order of the calls."""
         with self._lock:
-            self._followers.append(tell)
+            self._followers.append(callback)
 
     def check(self, recipe: Recipe) -> None:
         """Raises InvalidRecipe for a recipe that this machine cannot render."""
@@ -57,8 +57,8 @@ class LiveRecipe:
                 return False
             self._check(recipe)
             self._current = recipe
-            for tell in self._followers:
-                tell(recipe)
+            for callback in self._followers:
+                callback(recipe)
         return True
 
     def reload(self, load: Callable[[], Recipe]) -> bool:

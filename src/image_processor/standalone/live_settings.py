@@ -41,9 +41,9 @@ class LiveSettings:
         """Why the last `reload` applied nothing; None if the settings were valid."""
         return self._error
 
-    def follow_urls(self, tell: Callable[[Settings], object]) -> None:
-        """Call ``tell`` with the settings whenever one of URL_SETTINGS has changed."""
-        self._followers.append(tell)
+    def follow_urls(self, callback: Callable[[Settings], object]) -> None:
+        """Call ``callback`` with the settings whenever one of URL_SETTINGS has changed."""
+        self._followers.append(callback)
 
     def reload(self) -> frozenset[str]:
         """Apply what has changed, as far as that is possible while the server runs; the log names the others.
@@ -60,7 +60,7 @@ class LiveSettings:
         # Without any token the server would be open: only a start, which looks at its address, may do that.
         reloadable = RELOADABLE if loaded.all_tokens else RELOADABLE - TOKEN_SETTINGS
         self._apply(loaded, changed & reloadable)
-        self._tell_of_restart(changed - reloadable)
+        self._log_restart_needed(changed - reloadable)
         return changed & reloadable
 
     def _apply(self, loaded: Settings, names: frozenset[str]) -> None:
@@ -73,11 +73,11 @@ class LiveSettings:
         if names & LOG_SETTINGS:
             configure_logs(self._current.log_format, self._current.log_level)
         if names & URL_SETTINGS:
-            for tell in self._followers:
-                tell(self._current)
+            for callback in self._followers:
+                callback(self._current)
         _log.info("applied %s", _list(names))
 
-    def _tell_of_restart(self, names: frozenset[str]) -> None:
+    def _log_restart_needed(self, names: frozenset[str]) -> None:
         if names - self._waiting:
             _log.warning("start the server again to apply %s", _list(names))
         self._waiting = names

@@ -242,12 +242,12 @@ class RemoteOriginals:
             result, entry = self._fetch(job, stored)
         except ImageProcessorError as error:
             result = next(name for class_, name in _RESULTS if isinstance(error, class_))
-            self._tell(job, result, time.monotonic() - started, str(error))
+            self._report(job, result, time.monotonic() - started, str(error))
             if not isinstance(error, _REMEMBERED):
                 raise
             self._fail(job, stored, error)
             return FetchResult(None, error)
-        self._tell(job, result, time.monotonic() - started)
+        self._report(job, result, time.monotonic() - started)
         return FetchResult(entry, is_new=stored is None)
 
     def _fetch(self, job: _Job, stored: StoredObject | None) -> tuple[str, Entry]:
@@ -394,7 +394,7 @@ class RemoteOriginals:
         except NotFound:
             return None
 
-    def _tell(self, job: _Job, result: str, seconds: float, problem: str = "") -> None:
+    def _report(self, job: _Job, result: str, seconds: float, problem: str = "") -> None:
         self._on_fetch(result, seconds)
         level = logging.INFO if result in {"fetched", "unchanged", "missing"} else logging.WARNING
         shown = {"key": job.key, "result": result, "ms": round(1000 * seconds, 1)}

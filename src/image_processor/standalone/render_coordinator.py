@@ -21,7 +21,7 @@ from .render_pool import RenderPool
 from .rendition_cache import RenditionCache
 
 _MAX_METADATA = 1000
-"""Originals whose metadata is repository until the requests that waited for it have tried again."""
+"""Originals whose metadata is kept until the requests that waited for it have tried again."""
 
 
 OnRender = Callable[[str, Mapping[str, float], float], object]
@@ -128,8 +128,8 @@ class RenderCoordinator:
         result = renderer.render(ref)
         assert ref.transformation is not None
         seconds = time.monotonic() - started
-        for tell in self._on_render:
-            tell(ref.transformation.format, result.timings, seconds)
+        for callback in self._on_render:
+            callback(ref.transformation.format, result.timings, seconds)
         self._activity.count("misses")
         if result.is_stored and not ref.declared:
             self._cache.put(result.stored.entry)

@@ -132,7 +132,7 @@ _SET_NO_NEW_PRIVS, _SET_SECCOMP = 38, 22
 _FILTER = 2
 _CLONE_THREAD = 0x10000
 _LAST_KNOWN_CALL = 451
-"""Later system calls do not exist for the child: nobody has judged them here."""
+"""Later system calls do not exist for the child: nobody has checked them here."""
 
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # linux/audit.h
 

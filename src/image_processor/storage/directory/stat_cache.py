@@ -79,7 +79,7 @@ class StatCache:
                 del self._objects[next(iter(self._objects))]
 
 
-def tells_what_is_cached(file: int) -> bool:
+def supports_cached_reads(file: int) -> bool:
     """Whether the file system of an open file supports reads that fail in place of waiting for a disk."""
     try:
         os.preadv(file, [bytearray(1)], 0, _NO_WAIT)

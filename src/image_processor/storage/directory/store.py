@@ -33,7 +33,7 @@ from .object_files import ObjectFiles, entry_from_stat
 from .paths import Segments
 from .private_folder import PrivateFolder, TemporaryFile, assign_mtime, write_all
 from .root_folder import RootFolder
-from .stat_cache import StatCache, tells_what_is_cached
+from .stat_cache import StatCache, supports_cached_reads
 
 _CHUNK = 256 * 1024
 _SNIFFED_BYTES = 256
@@ -66,10 +66,10 @@ class DirectoryStore:
         check_key(key)
         return self._cache.get(key) or self._read_object(key, None, None, with_body=False)
 
-    def tells_what_is_cached(self, key: str) -> bool:
+    def supports_cached_reads(self, key: str) -> bool:
         try:
             with self._open(key, None) as (file, _, _):
-                return tells_what_is_cached(file)
+                return supports_cached_reads(file)
         except ImageProcessorError:
             return False
 
