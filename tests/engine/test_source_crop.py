@@ -115,6 +115,15 @@ def test_columns_that_no_shrunk_pixel_has_are_not_stretched_over() -> None:
     assert np.abs(row * 815 / 255 - expected)[185:195].mean() < 1.6
 
 
+@pytest.mark.parametrize("width", range(812, 820))
+def test_nothing_moves_by_more_than_a_quarter_of_what_the_decoder_makes_a_pixel(width: int) -> None:
+    """Of 4 columns, it drops up to 3 at the right, or none."""
+    data = encoded(ramp(width, 400, 0, width), "jpeg", quality=98)
+    row = as_floats(opened(made(data, "w=200,fm=png").body))[50, :, 0]
+    moved = row * width / 255 - ((np.arange(200) + 0.5) * width / 200 - 0.5)
+    assert max(abs(moved[:40].mean()), abs(moved[-40:].mean())) < 1.2
+
+
 def test_what_shares_its_decode_is_not_narrowed() -> None:
     data = encoded(ramp(602, 200, 176, 426))
     expected = [parse("w=50,h=50,fm=png"), parse("w=40,h=50,fm=png")]

@@ -29,12 +29,14 @@ _QUARTER_TURNS: tuple[Callable[[pyvips.Image], pyvips.Image], ...] = (
 )
 
 
-def resize(image: pyvips.Image, size: Size) -> pyvips.Image:
+def resize(image: pyvips.Image, size: Size, sides: tuple[float, float] | None = None) -> pyvips.Image:
     """Scale to exactly ``size``: Lanczos 3 down, bicubic up, on premultiplied colours, so that no edge takes
-    the colour of transparent pixels."""
+    the colour of transparent pixels. ``sides`` are those that the image would have with the parts of pixels
+    that it lacks, or has too much, at its right and bottom: at most half a pixel."""
+    sides = sides or (image.width, image.height)
     if (image.width, image.height) == (size.width, size.height):
         return image
-    return premultiplied(image, partial(_scale, size=size))
+    return premultiplied(image, partial(_scale, size=size, sides=sides))
 
 
 def resize_linear(image: pyvips.Image, size: Size) -> pyvips.Image:
@@ -46,7 +48,7 @@ def resize_linear(image: pyvips.Image, size: Size) -> pyvips.Image:
     if (image.width, image.height) == (size.width, size.height):
         return image
     light = image.maplut(_to_light(image.bands)).copy(interpretation="rgb16")
-    scaled = premultiplied(light, partial(_scale, size=size))
+    scaled = premultiplied(light, partial(_scale, size=size, sides=(image.width, image.height)))
     return scaled.maplut(_from_light(image.bands)).copy(interpretation="srgb")
 
 
@@ -262,8 +264,8 @@ def _floats(image: pyvips.Image) -> pyvips.Image:
     return image.cast("float").copy(interpretation="srgb")
 
 
-def _scale(image: pyvips.Image, size: Size) -> pyvips.Image:
-    across, down = size.width / image.width, size.height / image.height
+def _scale(image: pyvips.Image, size: Size, sides: tuple[float, float]) -> pyvips.Image:
+    across, down = size.width / sides[0], size.height / sides[1]
     if min(across, down) < 1:
         image = image.resize(min(across, 1), vscale=min(down, 1))
     return enlarge(image, size, "bicubic")
