@@ -18,7 +18,7 @@ from image_processor.domain.ports import Entry
 
 from .paths import Segments, encoded_path, plain_path
 from .private_folder import PrivateFolder, TemporaryFile
-from .root_folder import NAME_TAKEN_OR_INVALID, RootFolder
+from .root_folder import LINK_ERRORS, NAME_TAKEN_OR_INVALID, RootFolder
 
 # Folders are opened from the root down each time, which is quadratic in depth: 512 levels, the most
 # that a key can have, would take most of a second to list.
@@ -117,6 +117,14 @@ class ObjectFiles:
         return file is not None and stat.S_ISREG(file.st_mode)
 
     def _move(self, written: TemporaryFile, path: Segments) -> Segments:
+        """Tries without resolving first, because most paths contain no link."""
+        try:
+            self._private.move(written, path)
+        except OSError as error:
+            if error.errno not in LINK_ERRORS:
+                raise
+        else:
+            return path[:-1]
         folder = self._root.resolve(path[:-1])
         self._private.move(written, (*folder, path[-1]))
         return folder

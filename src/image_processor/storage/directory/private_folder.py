@@ -39,9 +39,10 @@ _STEPS = (0, *(step * times for step in (1, 100, 10**3, 10**6, 10**9, 2 * 10**9)
 
 
 class TemporaryFile(Struct, frozen=True):
-    """A file being written: its file descriptor and its name in the temporary folder."""
+    """A file being written: its file descriptor, and its name in the open temporary ``folder``."""
 
     fd: int
+    folder: int
     name: bytes
 
 
@@ -63,26 +64,27 @@ class PrivateFolder:
 
     def prepare(self) -> None:
         """Create the folder. The first call also removes temporary files of killed processes."""
-        with self._cleanup, self._root.folder(_TEMPORARY, make=True) as folder:
-            if not self._is_clean:
-                _remove_abandoned(folder)
-                self._is_clean = True
+        with self._temporary_folder():
+            pass
 
     @contextmanager
     def temporary_file(self) -> Iterator[TemporaryFile]:
-        """A new empty file, deleted at the end unless `move` has moved it away.
+        """A new empty file, deleted at the end unless `move` has moved it away. Prepares the folder.
 
         It is locked while it is open. The kernel releases the lock when the process ends, so a
         process that gets the lock knows that the writer is dead, across containers too.
         """
+        with self._temporary_folder() as folder, _new_file(folder) as temporary:
+            yield temporary
+
+    @contextmanager
+    def _temporary_folder(self) -> Iterator[int]:
         with self._root.folder(_TEMPORARY, make=True) as folder:
-            temporary = _create(folder)
-            try:
-                yield temporary
-            finally:
-                os.close(temporary.fd)
-                with suppress(FileNotFoundError):
-                    os.unlink(temporary.name, dir_fd=folder)
+            with self._cleanup:
+                if not self._is_clean:
+                    _remove_abandoned(folder)
+                    self._is_clean = True
+            yield folder
 
     @contextmanager
     def lock(self) -> Iterator[int]:
@@ -102,11 +104,8 @@ class PrivateFolder:
 
     def move(self, temporary: TemporaryFile, target: Segments) -> None:
         """Rename a temporary file to ``target``, replacing what is there. Creates missing folders."""
-        with (
-            self._root.folder(_TEMPORARY) as source,
-            self._root.folder(target[:-1], make=True) as folder,
-        ):
-            os.rename(temporary.name, target[-1], src_dir_fd=source, dst_dir_fd=folder)
+        with self._root.folder(target[:-1], make=True) as folder:
+            os.rename(temporary.name, target[-1], src_dir_fd=temporary.folder, dst_dir_fd=folder)
 
     def read_attributes(self, key: str) -> dict[str, Attributes]:
         """The stored attributes of a key, by version. Empty if a user created the file."""
@@ -121,9 +120,9 @@ class PrivateFolder:
         with os.fdopen(file, "rb") as stream:
             return _decode(stream.read())
 
-    def write_attributes(self, key: str, versions: dict[str, Attributes]) -> None:
-        """Replace the stored attributes of a key atomically."""
-        with self.temporary_file() as temporary:
+    def write_attributes(self, key: str, versions: dict[str, Attributes], beside: TemporaryFile) -> None:
+        """Replace the stored attributes of a key atomically. The new ones are written ``beside`` a file."""
+        with _new_file(beside.folder) as temporary:
             write_all(temporary.fd, msgspec.json.encode(Sidecar(key, versions)))
             self.move(temporary, _sidecar_path(key))
 
@@ -159,12 +158,23 @@ def write_all(file: int, body: bytes) -> None:
         remaining = remaining[os.write(file, remaining) :]
 
 
+@contextmanager
+def _new_file(folder: int) -> Iterator[TemporaryFile]:
+    temporary = _create(folder)
+    try:
+        yield temporary
+    finally:
+        os.close(temporary.fd)
+        with suppress(FileNotFoundError):
+            os.unlink(temporary.name, dir_fd=folder)
+
+
 def _create(folder: int) -> TemporaryFile:
     while True:
         name = os.fsencode(uuid.uuid4().hex)
         file = os.open(name, _CREATE_FLAGS, _FILE_MODE, dir_fd=folder)
         if _try_lock(file) and os.fstat(file).st_nlink:
-            return TemporaryFile(file, name)
+            return TemporaryFile(file, folder, name)
         # Another process was cleaning up and deleted the file before it was locked.
         os.close(file)
 

@@ -25,8 +25,8 @@ FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 _INVALID_NAME = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDIR, errno.ELOOP})
-# What O_NOFOLLOW | O_DIRECTORY reports for a link: ENOTDIR on Linux, ELOOP elsewhere.
-_LINK_ERRORS = frozenset({errno.ENOTDIR, errno.ELOOP})
+LINK_ERRORS = frozenset({errno.ENOTDIR, errno.ELOOP})
+"""What O_NOFOLLOW | O_DIRECTORY reports for a link: ENOTDIR on Linux, ELOOP elsewhere."""
 NOT_FOUND_ERRORS = _INVALID_NAME | {errno.ENOENT}
 """Error numbers that mean that no file has this path."""
 NAME_TAKEN_OR_INVALID = _INVALID_NAME | {errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY}
@@ -73,10 +73,7 @@ class RootFolder:
         current = self._open_root()
         try:
             for name in path:
-                if make:
-                    with suppress(FileExistsError):
-                        os.mkdir(name, dir_fd=current)
-                child = os.open(name, FOLDER_FLAGS, dir_fd=current)
+                child = (_open_or_make if make else _open_folder)(name, current)
                 os.close(current)
                 current = child
             yield current
@@ -109,7 +106,7 @@ class RootFolder:
             try:
                 return self._visit_unresolved(path, visitor, allow_link=False)
             except OSError as error:
-                if error.errno not in _LINK_ERRORS:
+                if error.errno not in LINK_ERRORS:
                     raise
             return self._visit_unresolved(self.resolve(path), visitor, allow_link=True)
         return None
@@ -132,6 +129,19 @@ class RootFolder:
                     os.rmdir(path[depth - 1], dir_fd=parent)
             except OSError:
                 return
+
+
+def _open_folder(name: bytes, parent: int) -> int:
+    return os.open(name, FOLDER_FLAGS, dir_fd=parent)
+
+
+def _open_or_make(name: bytes, parent: int) -> int:
+    try:
+        return _open_folder(name, parent)
+    except FileNotFoundError:
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=parent)
+    return _open_folder(name, parent)
 
 
 def _open_regular(folder: int, name: bytes, found: os.stat_result) -> int | None:

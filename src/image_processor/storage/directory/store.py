@@ -206,7 +206,6 @@ class DirectoryStore:
         check_key(key)
         with ExitStack() as stack:
             with _translate_errors(repr(key)):
-                self._private.prepare()
                 written = stack.enter_context(self._private.temporary_file())
             _write_chunks(written, chunks, key, limit)
             with _translate_errors(repr(key)):
@@ -235,7 +234,7 @@ class DirectoryStore:
             if current is not None:
                 stored = self._private.read_attributes(key)
                 versions |= {v: stored[v] for v in stored if v == current.entry.version}
-            self._private.write_attributes(key, versions)
+            self._private.write_attributes(key, versions, written)
             try:
                 return entry, self._files.install(key, written, current)
             except OSError:
