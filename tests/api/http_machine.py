@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partialmethod
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from fastapi import FastAPI
@@ -39,6 +39,8 @@ from image_processor.standalone.tracing import trace_rendition
 from image_processor.standalone.workers import Workers
 from image_processor.storage.directory import DirectoryStore
 from support.ingest import IngestFixture
+
+T = TypeVar("T")
 
 
 class Uploads(DirectoryStore):
@@ -152,6 +154,10 @@ class Client:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         self._client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
         self._runner = runner
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """The result of a coroutine in the event loop of the application."""
+        return self._runner.run(coroutine)
 
     def request(self, method: str, url: str, **kwargs: Any) -> httpx.Response:
         return self._runner.run(self._client.request(method, url, **kwargs))

@@ -35,6 +35,7 @@ TABLE: list[tuple[ImageProcessorError, int, str]] = [
     (errors.AccessDenied("later"), 503, "no-store"),
     (errors.Overloaded("later"), 503, "no-store"),
     (errors.SourceFailed("later"), 503, "no-store"),
+    (errors.ShareExceeded("later"), 503, "no-store"),
     (errors.InsufficientStorage("later"), 503, "no-store"),
     (errors.CatalogDamaged("later"), 503, "no-store"),
     (errors.PreconditionFailed("later"), 503, "no-store"),

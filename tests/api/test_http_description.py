@@ -270,11 +270,11 @@ def test_the_table_of_statuses_lists_subclasses_first() -> None:
     assert kinds[-1] is ImageProcessorError
 
 
-def test_retryable_errors_have_no_400_status() -> None:
+def test_retryable_errors_have_a_status_that_clients_retry() -> None:
     for kind in subclasses(ImageProcessorError):
         status = next(status for row, status in STATUSES if issubclass(kind, row))
         if kind.retryable:
-            assert status in {409, 502, 503, 507}, kind
+            assert status in {409, 429, 502, 503, 507}, kind
             assert of_error(kind("later")).headers["retry-after"] == "1"
 
 

@@ -115,10 +115,14 @@ def test_a_dry_run_tells_how_many_images_change_and_how_long_it_takes(
     assert (wrong.status_code, wrong.json()["code"]) == (400, "invalid-recipe")
 
 
-def test_only_one_dry_run_runs_at_a_time(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_one_dry_run_runs_at_a_time(
+    machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(recipe_editor, "DRY_RUN_SECONDS", 0.01)
-    with recipe_editor._planning:
-        busy = client.post("/recipe/plan", json={"text": OTHER})
+    slots = machine.application.state.work.dry_runs
+    client.run(slots.acquire("another client"))
+    busy = client.post("/recipe/plan", json={"text": OTHER})
+    slots.release("another client")
     assert (busy.status_code, busy.json()["code"]) == (503, "overloaded")
     assert client.post("/recipe/plan", json={"text": OTHER}).status_code == 200
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -254,3 +255,33 @@ def test_a_key_that_is_none_or_gets_no_renditions_is_refused(client: Client, sou
 
 def test_health_names_the_sources(client: Client, source: Script) -> None:
     assert client.get("/health").json()["remote_sources"] == [f"{source.address}/photos/"]
+
+
+def test_imports_of_one_client_leave_room_for_others(
+    machine: Machine, source: Script, request: pytest.FixtureRequest
+) -> None:
+    configure(machine, source, remote_connections=1, delivery_queue=3)
+    go_on = threading.Event()
+
+    def respond(seen: Seen) -> Reply:
+        go_on.wait(30)
+        return FILES.get(seen.target.partition("?")[0], Reply(404))
+
+    source.respond = respond
+    live = request.getfixturevalue("live")
+
+    def fetch(number: int, host: str = "127.0.0.1") -> httpx.Response:
+        body = {"url": f"{source.address}/photos/cat.png?n={number}", "key": f"{number}.png"}
+        with httpx.Client(transport=httpx.HTTPTransport(local_address=host), timeout=30) as client:
+            return client.post(live.base_url.join("/uploads/from-url"), json=body)
+
+    remote = machine.application.state.context.remote
+    with ThreadPoolExecutor(4) as threads:
+        first = [threads.submit(fetch, number) for number in range(2)]
+        wait_for(lambda: remote.backlog() == 2, "both imports")
+        refused = fetch(2)
+        other = threads.submit(fetch, 3, "127.0.0.2")
+        wait_for(lambda: remote.backlog() == 3, "the import of the other client")
+        go_on.set()
+    assert (refused.status_code, refused.json()["code"]) == (429, "share-exceeded")
+    assert [future.result().status_code for future in (*first, other)] == [201] * 3

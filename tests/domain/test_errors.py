@@ -13,7 +13,7 @@ from image_processor.domain.errors import ImageProcessorError, Invalid, InvalidK
 
 RETRYABLE = {
     *("precondition-failed", "claim-busy", "claim-lost", "unavailable", "overloaded", "access-denied"),
-    *("catalog-damaged", "insufficient-storage", "source-failed"),
+    *("catalog-damaged", "insufficient-storage", "source-failed", "share-exceeded"),
 }
 SAMPLES = [
     ImageProcessorError("text"),

@@ -21,6 +21,7 @@ from image_processor.config.tokens import Scope
 
 from .connections import EVENTS_PATH, HEALTH_PATH
 from .openapi import extend
+from .problems import TOO_MANY
 from .sessions import COOKIE
 
 
@@ -226,5 +227,5 @@ def _describe(operation: dict[str, Any], access: Access, *, is_required: bool) -
 _ERRORS = {
     401: "The request has no token, or an unknown one.",
     403: "The token's scope does not allow it, or a page of another site sent the request.",
-    429: "Too many unknown tokens came from this address; `Retry-After` says when the next one is read.",
+    429: TOO_MANY,
 }

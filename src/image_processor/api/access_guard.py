@@ -21,10 +21,10 @@ from image_processor.config.tokens import Token, find_token
 from .access import Access, RouteAccess
 from .middleware import SAFE_METHODS, is_own_page, send_with
 from .problems import problem
-from .sessions import COOKIE, Session, Sessions, WrongTokens
+from .sessions import COOKIE, Session, Sessions, WrongTokens, network_of
 
 _CHALLENGE = 'Bearer realm="image-processor"'
-_STATE = "caller"
+_STATE, _ACCESS = "caller", "access"
 _log = logging.getLogger(__name__)
 
 
@@ -75,6 +75,7 @@ class AccessGuard:
             await self._app(scope, receive, send)
             return
         access = self._routes.of(scope)
+        scope.setdefault("state", {})[_ACCESS] = access
         if access is Access.PUBLIC or not self._gate.tokens():
             scope.setdefault("state", {})[_STATE] = STRANGER if self._gate.tokens() else ANYBODY
             await self._app(scope, receive, send)
@@ -149,6 +150,20 @@ def caller_of(connection: HTTPConnection) -> Caller:
     """Who sends the request."""
     caller: Caller = connection.scope["state"][_STATE]
     return caller
+
+
+def client_of(scope: Scope) -> str:
+    """What requests of one client have in common, where each client has a share: the name of the token, or
+    without one the network that they come from."""
+    caller: Caller | None = scope.get("state", {}).get(_STATE)
+    if caller is not None and caller.token is not None:
+        return f"token {caller.token.name}"
+    return f"address {network_of(client_address(scope))}"
+
+
+def is_public(scope: Scope) -> bool:
+    """Whether a request is one that needs no token and does not look at it, such as for a rendition."""
+    return scope["state"][_ACCESS] is Access.PUBLIC
 
 
 def is_stranger(scope: Scope) -> bool:

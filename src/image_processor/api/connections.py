@@ -8,6 +8,7 @@ included. docs/adr/0017 compares other servers.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
@@ -87,7 +88,9 @@ class ConnectionLimiter(OpenConnections):
     There are at most ``streams`` event streams, and ``streams_per_client`` of one address: a new one replaces
     the oldest, whose client connects again and misses nothing. ``overloaded`` makes the response to a request
     above MAX_REQUESTS of a message. Before that, a request gives way that waits for the body of a stranger,
-    which ``is_stranger`` tells by its scope: anybody may send the beginnings of such bodies.
+    which ``is_stranger`` tells by its scope: anybody may send the beginnings of such bodies. Else one gives
+    way that waits for its client, if that has more of them than the client of the new one: who reads or sends
+    slowly from one address keeps no other out. ``client_of`` tells the client by the scope.
 
     It learns of connections from `protocol.HttpProtocol`, and of requests as middleware. The address of the
     client links the two.
@@ -101,6 +104,7 @@ class ConnectionLimiter(OpenConnections):
         streams: int,
         streams_per_client: int,
         is_stranger: Callable[[Scope], bool] = lambda _: False,
+        client_of: Callable[[Scope], str] = lambda scope: str(scope["client"][0]),
     ) -> None:
         super().__init__()
         self._app = app
@@ -108,8 +112,9 @@ class ConnectionLimiter(OpenConnections):
         self._streams = streams
         self._streams_per_client = streams_per_client
         self._is_stranger = is_stranger
-        self._running: dict[object, Connection] = {}
-        """The connections of the requests in progress."""
+        self._client_of = client_of
+        self._running: dict[object, tuple[Connection, str]] = {}
+        """The connection and the client of each request in progress."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection = self._connections.get(scope["client"]) if scope["type"] == "http" else None
@@ -133,7 +138,7 @@ class ConnectionLimiter(OpenConnections):
         app = self._app if self._make_room(scope) else self._overload()
         connection.begin_request(unread_body=_has_body(scope), gives_way=partial(self._is_stranger, scope))
         request = object()
-        self._running[request] = connection
+        self._running[request] = connection, self._client_of(scope)
         try:
             await app(scope, receive_and_note, send_and_note)
         finally:
@@ -141,15 +146,30 @@ class ConnectionLimiter(OpenConnections):
             connection.end_request()
 
     def _make_room(self, scope: Scope) -> bool:
-        """Whether there is room for the request, if need be in place of a stranger's."""
+        """Whether there is room for the request, if need be in place of another one that waits for its
+        client."""
         if len(self._running) < MAX_REQUESTS or scope["path"] == HEALTH_PATH:
             return True
-        slow = [(item.since, request) for request, item in self._running.items() if item.waits_for_stranger()]
+        slow = self._of_strangers() or self._of_busiest(self._client_of(scope))
         if not slow:
             return False
-        _, oldest = min(slow, key=lambda pair: pair[0])
-        self._abort(self._running.pop(oldest))
+        oldest = min(slow, key=lambda request: self._running[request][0].since)
+        connection, _ = self._running.pop(oldest)
+        self._abort(connection)
         return True
+
+    def _of_strangers(self) -> list[object]:
+        """The requests that wait for bodies of strangers."""
+        return [request for request, (item, _) in self._running.items() if item.waits_for_stranger()]
+
+    def _of_busiest(self, newcomer: str) -> list[object]:
+        """The requests that wait for the client with most of them; none if ``newcomer`` had as many then."""
+        waiting = {request: client for request, (item, client) in self._running.items() if item.waits()}
+        counts = Counter(waiting.values())
+        busiest, count = next(iter(counts.most_common(1)), ("", 0))
+        if count <= sum(client == newcomer for _, client in self._running.values()) + 1:
+            return []
+        return [request for request, client in waiting.items() if client == busiest]
 
     def _overload(self) -> ASGIApp:
         return self._overloaded(f"expected at most {MAX_REQUESTS} requests at the same time, got more")
@@ -206,6 +226,10 @@ class Connection:
     def waits_for_stranger(self) -> bool:
         """Whether its request waits for a body that anybody may begin to send."""
         return self.requests > 0 and self.unread_body and self._gives_way()
+
+    def waits(self) -> bool:
+        """Whether its request waits for its client: for the body, or until the response is read."""
+        return self.requests > 0 and (self.unread_body or self.is_stream or self._unread_since is not None)
 
     def rank(self) -> tuple[int, float] | None:
         """The smaller, the less is lost by closing the connection; None while it waits for the server."""

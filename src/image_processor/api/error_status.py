@@ -22,6 +22,7 @@ from image_processor.domain.errors import (
     PreconditionFailed,
     Reason,
     Refused,
+    ShareExceeded,
     SourceFailed,
     Unavailable,
 )
@@ -68,6 +69,7 @@ STATUSES: tuple[tuple[type[ImageProcessorError], int], ...] = (
     (Refused, 422),
     (MissingExtra, 501),
     (InsufficientStorage, 507),
+    (ShareExceeded, 429),
     (SourceFailed, 502),
     (Unavailable, 503),
     (ImageProcessorError, 500),

@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from image_processor.domain.errors import ImageProcessorError, Invalid, Unavailable
 from image_processor.standalone.stored_responses import StoredResponse, StoredResponses
 
-from .access_guard import caller_of
+from .access_guard import caller_of, client_of
 from .form_digest import FormDigest
 from .forms import is_form
 from .middleware import replay_body
@@ -115,7 +115,7 @@ class IdempotencyMiddleware:
         if stored is None:
             recorder = _Recorder(send, _last_stored(scope))
             await self._app(scope, body.receive, recorder.send)
-            await self._store(name, recorder.response(body.fingerprint()))
+            await self._store(name, recorder.response(body.fingerprint()), client_of(scope))
             self._running.discard(name)
             await recorder.finish()
             return
@@ -138,11 +138,11 @@ class IdempotencyMiddleware:
         else:
             await _replay(stored, send)
 
-    async def _store(self, name: str, response: StoredResponse | None) -> None:
+    async def _store(self, name: str, response: StoredResponse | None, client: str) -> None:
         if response is None:
             return
         try:
-            await run_in_threadpool(self._responses.put, name, response)
+            await run_in_threadpool(self._responses.put, name, response, client)
         except ImageProcessorError as error:
             _log.warning("a response is not stored, so the same request would be run again: %s", error)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
@@ -21,6 +21,7 @@ from image_processor.domain.similarity import similar_to
 from image_processor.domain.transformation import parse
 from image_processor.renditions.urls import object_url
 
+from .access_guard import client_of
 from .dependencies import (
     MAX_WAIT_SECONDS,
     AppContext,
@@ -235,6 +236,7 @@ async def delete_focus(
 async def post_rendition(
     id: ImageId,  # noqa: A002 - as above
     body: OnDemandRequest,
+    request: Request,
     context: ContextOf,
     work: WorkOf,
 ) -> OnDemandRenditionModel:
@@ -242,7 +244,7 @@ async def post_rendition(
     transformation = parse(body.transformation)
     key = await run_in_threadpool(_key, id, context.catalog)
     rendition = work.delivery.resolver.reference(key, transformation)
-    result = await work.rendition(rendition)
+    result = await work.rendition(rendition, client_of(request.scope))
     return OnDemandRenditionModel.of(
         rendition.stored_key,
         str(transformation),

@@ -10,6 +10,7 @@ from image_processor.domain.keys import check_key
 from image_processor.domain.models import UploadKind
 from image_processor.standalone.remote_originals import RemoteOriginals
 
+from .access_guard import client_of
 from .dependencies import StandaloneContextOf, require_json, upload_skip_reason
 from .problems import errors, skipped
 from .request_models import ImportRequest
@@ -41,7 +42,8 @@ async def post_from_url(body: ImportRequest, call: Call, context: StandaloneCont
         return skipped(plan.key, reason)  # type: ignore[return-value]  # FastAPI sends a Response as it is
     current = await run_in_threadpool(entry_of, context.uploads, plan.key)
     condition = call.preconditions.condition_for(plan.key, current)
-    result = await call.work.done(remote.start_import(plan, condition), _WAIT_SECONDS)
+    started = remote.start_import(plan, condition, client_of(call.request.scope))
+    result = await call.work.done(started, _WAIT_SECONDS)
     if result.error is not None:
         raise result.error
     status = await call.work.settled(UploadKind.CREATED, plan.key, result.entry.version, call.wait)

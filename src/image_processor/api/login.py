@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field, SecretStr
 
 from image_processor.config.tokens import Scope, find_token
 
-from .access_guard import Authenticator, Caller, caller_of, cookies_of, refuse_token, too_many
+from .access_guard import Authenticator, Caller, caller_of, cookies_of, refuse_token
 from .dependencies import require_json
 from .models import Model
 from .problems import errors
@@ -71,13 +71,13 @@ async def post_session(
     """Sign in: exchange a token for a cookie, which the page sends from then on.
 
     The cookie is for this server's pages only (SameSite=Strict), scripts cannot read it, and it is valid for
-    12 hours. After ten unknown tokens from one address within a minute, none is read until it is over.
+    12 hours. After ten unknown tokens from one address within a minute, further unknown ones are a 429 until
+    it is over.
     """
-    if refusal := too_many(authenticator, request.scope):
-        return refusal  # type: ignore[return-value]  # FastAPI sends a Response as it is
     token = find_token(authenticator.tokens(), body.token.get_secret_value())
     if token is None:
-        return refuse_token(authenticator, request.scope)  # type: ignore[return-value]  # as above
+        # FastAPI sends a Response as it is.
+        return refuse_token(authenticator, request.scope)  # type: ignore[return-value]
     authenticator.sessions.close(cookies_of(request.scope))
     cookie, session = authenticator.sessions.open(token)
     # Without a path the cookie is for the folder of this URL, which is that of the page, also below a path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Self
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from image_processor.delivery.http.headers import server_timing
 from image_processor.domain.errors import NotFound
 from image_processor.domain.transformation import PARAMETERS, Control, Parameter, parse
 
+from .access_guard import client_of
 from .dependencies import ImageId, StandaloneContextOf, require_json
 from .models import Model
 from .problems import errors
@@ -102,6 +103,7 @@ def list_parameters(context: StandaloneContextOf) -> ParametersModel:
 async def post_preview(
     id: ImageId,  # noqa: A002 - the API's name
     body: OnDemandRequest,
+    request: Request,
     context: StandaloneContextOf,
     work: QueuedWorkOf,
 ) -> Response:
@@ -111,7 +113,7 @@ async def post_preview(
     if record is None:
         raise NotFound(f"no image has the id {id!r}")
     ref = work.delivery.resolver.reference(record.key, transformation)
-    result = await work.rendition(ref)
+    result = await work.rendition(ref, client_of(request.scope))
     stored = result.stored
     content = stored.body or (await run_in_threadpool(context.processed.get, ref.stored_key)).body
     headers = {TRANSFORMATION_HEADER: str(transformation).encode("ascii", "backslashreplace").decode()}

@@ -30,6 +30,11 @@ from .webhooks import with_webhooks
 
 _MAX_LENGTH = 100
 
+TOO_MANY = (
+    "Too much at a time from one client, or too many unknown tokens from one address; `Retry-After` says "
+    "when to try again."
+)
+
 _DESCRIPTIONS = {
     400: "The request is invalid; `problems` names every error in it.",
     401: "The token is unknown.",
@@ -43,7 +48,7 @@ _DESCRIPTIONS = {
     416: "The range is not satisfiable.",
     422: "Refused: `reason` and `fix` say why and what helps.",
     423: "Another request works on this upload; try again.",
-    429: "Too many unknown tokens came from this address; `Retry-After` says when the next one is read.",
+    429: TOO_MANY,
     501: "It needs an optional package that is not installed.",
     502: "The remote source cannot be reached, takes too long, or sends no whole file.",
     503: "Not possible right now; try again.",

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from pathlib import Path
 from typing import Self
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
-from image_processor.config.recipe import DEFAULT_RECIPE
+from image_processor.config.recipe import DEFAULT_RECIPE, Recipe
 from image_processor.config.recipe_check import CheckedRecipe, check_text
-from image_processor.domain.errors import InvalidRecipe, NotWritable, Overloaded, Problem
+from image_processor.domain.errors import InvalidRecipe, NotWritable, Problem
 from image_processor.ingest.dry_run import DryRun, dry_run
 from image_processor.standalone.recipe_file import RecipeFile, version_of
 
+from .access_guard import client_of
 from .dependencies import StandaloneContext, StandaloneContextOf, require_json
 from .models import Model
 from .problems import errors
 from .response_models import RecipeModel
+from .work import QueuedWorkOf
 
 router = APIRouter(prefix="/recipe", tags=["recipe"])
 
 DRY_RUN_SECONDS = 5.0
 """How long a dry run looks for images that would change."""
-
-_planning = threading.Lock()
-"""Held by a dry run, which reads the listings of the whole library: several would only slow each other."""
 
 _NOT_WRITABLE = "expected IMAGE_PROCESSOR_RECIPE_WRITABLE=1 to save the recipe here, got 0"
 _NO_FILE = "expected a file in IMAGE_PROCESSOR_RECIPE, got the built-in recipe, which cannot be changed"
@@ -128,21 +127,23 @@ def check_recipe_text(body: RecipeTextRequest, context: StandaloneContextOf) -> 
     return RecipeCheckModel.of(check_text(body.text, context.check_recipe))
 
 
-@router.post("/plan", dependencies=[require_json], responses=errors(400, 403, 408, 413, 415, 503))
-def plan_recipe_text(body: RecipeTextRequest, context: StandaloneContextOf) -> DryRunModel:
+@router.post("/plan", dependencies=[require_json], responses=errors(400, 403, 408, 413, 415, 429, 503))
+async def plan_recipe_text(
+    body: RecipeTextRequest, request: Request, context: StandaloneContextOf, work: QueuedWorkOf
+) -> DryRunModel:
     """Say which images a recipe would change, without a change of anything. The search ends after five
     seconds."""
-    checked = check_text(body.text, context.check_recipe)
+    checked = await run_in_threadpool(check_text, body.text, context.check_recipe)
     if checked.recipe is None:
         raise InvalidRecipe(checked.problems)
-    if not _planning.acquire(timeout=DRY_RUN_SECONDS):
-        raise Overloaded("expected one dry run at a time, got more")
-    try:
-        end = time.monotonic() + DRY_RUN_SECONDS
-        current, wanted = map(context.reconciler_for, (context.recipe, checked.recipe))
-        found = dry_run(current, wanted, lambda: time.monotonic() > end)
-    finally:
-        _planning.release()
+    async with work.dry_runs.take(client_of(request.scope), DRY_RUN_SECONDS):
+        return await run_in_threadpool(_plan, checked.recipe, context)
+
+
+def _plan(recipe: Recipe, context: StandaloneContext) -> DryRunModel:
+    end = time.monotonic() + DRY_RUN_SECONDS
+    current, wanted = map(context.reconciler_for, (context.recipe, recipe))
+    found = dry_run(current, wanted, lambda: time.monotonic() > end)
     each = context.activity.seconds_per_rendition()
     workers = min(context.settings.worker_count, max(1, found.made_anew))
     return DryRunModel.of(found, None if each is None else each * found.renditions / workers)

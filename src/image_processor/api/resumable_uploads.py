@@ -31,6 +31,7 @@ from image_processor.domain.models import UploadKind
 from image_processor.domain.ports import Entry, ObjectStore
 from image_processor.standalone.resumable_uploads import Checksum, ResumableUpload, ResumableUploads
 
+from .access_guard import client_of
 from .dependencies import StandaloneContext, StandaloneContextOf, upload_skip_reason
 from .middleware import RESUMABLE_PATH
 from .multipart import Chunks, file_key
@@ -52,7 +53,7 @@ router = APIRouter(tags=["uploads"])
 LOCK_SECONDS = 30.0
 """How long a request waits for the lock of an upload that an earlier request holds."""
 
-_LIMITED = (400, 403, 404, 409, 412, 413, 415, 422, 423, 503, 507)
+_LIMITED = (400, 403, 404, 409, 412, 413, 415, 422, 423, 429, 503, 507)
 
 
 class UploadLock:
@@ -133,6 +134,10 @@ class _Call(Struct, frozen=True):
         return locks
 
     @property
+    def client(self) -> str:
+        return client_of(self.request.scope)
+
+    @property
     def media_type(self) -> str:
         return self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
@@ -190,7 +195,7 @@ async def create_resumable_upload(
     current = await run_in_threadpool(entry_of, call.context.uploads, key)
     preconditions.condition_for(key, current)
     upload = await run_in_threadpool(
-        call.uploads.create, key, length, upload_metadata, dict(preconditions.headers)
+        call.uploads.create, key, length, upload_metadata, dict(preconditions.headers), call.client
     )
     headers = {"location": f"{RESUMABLE_PATH[1:]}/{upload.id}"}
     if call.media_type == BODY_TYPE:
@@ -299,7 +304,7 @@ async def _append(call: _Call, id_: str, offset: int, checksum: Checksum | None)
         try:
             first = await lock.next()
             append = partial(call.uploads.append, upload, in_thread(lock, first), checksum)
-            upload = await call.work.receive(append)
+            upload = await call.work.receive(append, call.client)
         except TimeoutError:
             # Clients continue after a 503, and not after a 408.
             raise Unavailable(
@@ -323,7 +328,7 @@ async def _store_if_complete(call: _Call, upload: ResumableUpload) -> ResumableU
     if upload.version is not None or await run_in_threadpool(call.uploads.offset, upload) < upload.length:
         return upload
     try:
-        entry = await call.work.receive(lambda: _store(call.context, upload))
+        entry = await call.work.receive(lambda: _store(call.context, upload), call.client)
     except (PreconditionFailed, Refused, Invalid):
         await run_in_threadpool(call.uploads.delete, upload)
         raise

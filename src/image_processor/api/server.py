@@ -10,13 +10,14 @@ from fastapi import FastAPI
 from image_processor.config.settings import Settings
 from image_processor.domain.errors import Overloaded
 
-from .access_guard import is_stranger
+from .access_guard import client_address, is_stranger
 from .connections import MAX_CONNECTIONS, ConnectionLimiter
 from .hit_log import build_hit_log
 from .hit_servers import HitServers
 from .problems import of_error
 from .protocol import HttpProtocol, protocol_class
 from .request_log import RequestObserver, log_request
+from .sessions import network_of
 from .work import STOP_RENDER_SECONDS, QueuedWork
 
 GRACE_SECONDS = int(STOP_RENDER_SECONDS) + 2
@@ -41,6 +42,7 @@ class Server(uvicorn.Server):
             streams=settings.event_streams,
             streams_per_client=settings.event_streams_per_client,
             is_stranger=is_stranger,
+            client_of=lambda scope: network_of(client_address(scope)),
         )
         super().__init__(
             uvicorn.Config(

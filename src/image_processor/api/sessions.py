@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import secrets
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterable
 
 from msgspec import Struct
@@ -55,9 +55,15 @@ class Sessions:
         cookie = secrets.token_urlsafe(32)
         session = Session(sha256_hex(cookie.encode()), token, self._clock() + SESSION_SECONDS)
         self._sessions[session.id] = session
-        while len(self._sessions) > _MAX_SESSIONS:
-            self._sessions.popitem(last=False)
+        if len(self._sessions) > _MAX_SESSIONS:
+            self._close_one()
         return cookie, session
+
+    def _close_one(self) -> None:
+        """End the oldest session of the token that has most: nobody signs others out by signing in."""
+        (token, _), *_ = Counter(session.token.digest for session in self._sessions.values()).most_common(1)
+        oldest = next(session for session in self._sessions.values() if session.token.digest == token)
+        del self._sessions[oldest.id]
 
     def find(self, cookies: Iterable[str]) -> Session | None:
         """The session of the first of these cookies that has one."""
@@ -90,12 +96,12 @@ class WrongTokens:
 
     def seconds_left(self, address: str) -> float:
         """How long the address has to wait; 0 if it need not."""
-        count, until = self._failures.get(_network(address), (0, 0.0))
+        count, until = self._failures.get(network_of(address), (0, 0.0))
         return max(0.0, until - self._clock()) if count >= MAX_FAILURES else 0.0
 
     def note(self, address: str) -> bool:
         """Count an unknown token; whether it was one too many."""
-        network, now = _network(address), self._clock()
+        network, now = network_of(address), self._clock()
         count, until = self._failures.pop(network, (0, 0.0))
         if until <= now:
             count, until = 0, now + FAILURE_SECONDS
@@ -105,8 +111,8 @@ class WrongTokens:
         return count + 1 == MAX_FAILURES
 
 
-def _network(address: str) -> str:
-    """The address, or the network of an IPv6 address: one client has all addresses of a /64."""
+def network_of(address: str) -> str:
+    """What counts as one client: the address, or the /64 of an IPv6 address, all of which one client has."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -40,7 +40,7 @@ from . import (
 )
 from .access import RouteAccess
 from .access_guard import AccessGuard, Authenticator, caller_of
-from .connections import EVENTS_PATH, HEALTH_PATH
+from .connections import EVENTS_PATH, HEALTH_PATH, MAX_REQUESTS
 from .cors import ApiCors
 from .dependencies import StandaloneContext, StandaloneContextOf
 from .hit_cache import HitCache
@@ -49,6 +49,7 @@ from .http11 import Http11Middleware
 from .idempotency import IdempotencyMiddleware
 from .middleware import BodyTimeoutMiddleware, OriginGuard
 from .origin import HostNames
+from .request_share import RequestShare
 from .response_models import CoordinationModel, EventModel, StandaloneHealthModel, WaitingEventsModel
 from .tus import TusMiddleware
 from .upload_forms import UploadForms
@@ -245,6 +246,7 @@ def standalone_app(context: StandaloneContext) -> FastAPI:
         max_bytes=context.settings.limits.max_bytes,
     )
     application.add_middleware(BodyTimeoutMiddleware)
+    application.add_middleware(RequestShare, count=MAX_REQUESTS)
     routes = RouteAccess(application.routes)
     application.add_middleware(AccessGuard, authenticator=authenticator, routes=routes)
     application.add_middleware(OriginGuard, settings=context.settings)

@@ -31,7 +31,7 @@ from image_processor.domain.models import UploadKind
 from image_processor.domain.ports import ABSENT, Absent, Attributes, Entry, ObjectStore
 
 from .access import Access
-from .access_guard import caller_of, refusal_of
+from .access_guard import caller_of, client_of, refusal_of
 from .dependencies import (
     AppContext,
     ContextOf,
@@ -270,7 +270,7 @@ async def _store(key: str, body: Chunks, call: UploadCall) -> UploadModel:
         raise Refused(Reason.EMPTY, "the upload has no bytes")
     chunks, attributes = in_thread(body, first), sniffed_attributes(first)
     put = partial(context.uploads.put_stream, key, chunks, attributes, limit=limit, condition=condition)
-    entry = await call.work.receive(put)
+    entry = await call.work.receive(put, client_of(call.request.scope))
     status = await call.work.settled(UploadKind.CREATED, key, entry.version, call.wait)
     return stored(call.response, context, entry, new=current is None, status=status)
 

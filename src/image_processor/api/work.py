@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from types import MappingProxyType
 from typing import Annotated, Any, Protocol, TypeVar
 
-from anyio import CapacityLimiter, Lock, Semaphore, fail_after, to_thread
+from anyio import CapacityLimiter, Lock, to_thread
 from fastapi import Depends, Request
 
 from image_processor.delivery.read_path import Delivery
@@ -23,6 +23,7 @@ from image_processor.domain.models import Outcome, Status, Upload, UploadKind
 from image_processor.standalone.remote_originals import OriginalPending
 
 from .dependencies import MAX_WAIT_SECONDS, StandaloneContext
+from .fair_slots import FairSlots
 from .response_models import UploadStatus
 
 MAX_LEASE_WAIT_SECONDS = 15.0
@@ -68,10 +69,11 @@ class Work(Protocol):
         """
         ...
 
-    async def rendition(self, ref: RenditionRef) -> RenderResult:
+    async def rendition(self, ref: RenditionRef, client: str | None = None) -> RenderResult:
         """Return the rendition, rendered first if it is not stored.
 
-        Raises what rendering raises, Overloaded, and Unavailable if it takes too long.
+        Raises what rendering raises, Overloaded, and Unavailable if it takes too long. With a ``client`` also
+        ShareExceeded, if as many renditions are being made for it as there may be for all others.
         """
         ...
 
@@ -111,7 +113,8 @@ class InlineWork:
     async def outcome(self, kind: UploadKind, key: str, wait: float = MAX_WAIT_SECONDS) -> Outcome | None:
         return await to_thread.run_sync(self._outcome, Upload(self._bucket, key, kind), wait)
 
-    async def rendition(self, ref: RenditionRef) -> RenderResult:
+    async def rendition(self, ref: RenditionRef, client: str | None = None) -> RenderResult:
+        del client  # each function renders for one request at a time
         stored = await to_thread.run_sync(self._delivery.repository.find, ref)
         return RenderResult(stored, {}) if stored else await to_thread.run_sync(self._make, ref)
 
@@ -142,7 +145,9 @@ class QueuedWork:
         self._pending: dict[str, tuple[str, int]] = {}
         self._stopping = asyncio.Event()
         self._abandoned = asyncio.Event()
-        self._upload_slots = Semaphore(MAX_UPLOADS)
+        self._upload_slots = FairSlots("uploads", MAX_UPLOADS)
+        self.dry_runs = FairSlots("dry runs", 1)
+        """One at a time: each reads the listings of the whole library, and several would slow each other."""
         self.sample_lock = Lock()
         """Held while the sample image is drawn; waiting for it takes no thread."""
 
@@ -182,22 +187,22 @@ class QueuedWork:
         record = await to_thread.run_sync(self._context.catalog.get, image_id(self._context.bucket, key))
         return _ENDED.get(record.status, "queued") if record and record.version == version else "queued"
 
-    async def rendition(self, ref: RenditionRef) -> RenderResult:
+    async def rendition(self, ref: RenditionRef, client: str | None = None) -> RenderResult:
         """The rendition, rendered first if it is not stored. It is rendered and stored even if the
         client disconnects."""
         for _ in range(_FETCHES):
             try:
-                return await self._rendition(ref)
+                return await self._rendition(ref, client)
             except OriginalPending as pending:
                 await self.done(pending.future)
         raise Unavailable("its sources change too fast to be fetched")
 
-    async def _rendition(self, ref: RenditionRef) -> RenderResult:
+    async def _rendition(self, ref: RenditionRef, client: str | None) -> RenderResult:
         coordinator = self._context.render_coordinator
         stored = await to_thread.run_sync(self.delivery.repository.find, ref)
         if stored is not None:
             return RenderResult(stored, {})
-        result = await self.done(await to_thread.run_sync(coordinator.request, ref))
+        result = await self.done(await to_thread.run_sync(coordinator.request, ref, client))
         return await to_thread.run_sync(coordinator.resolve, ref, result)
 
     async def done(self, future: Future[Any], seconds: float = RENDER_SECONDS) -> Any:
@@ -212,18 +217,11 @@ class QueuedWork:
             raise Unavailable(f"{expected}; it is still being made")
         return done.result()
 
-    async def receive(self, store: Callable[[], _T]) -> _T:
+    async def receive(self, store: Callable[[], _T], client: str) -> _T:
         """Call ``store`` in a thread of its own as soon as an upload slot is free, and return its
-        result. Raises Unavailable if no slot gets free within UPLOAD_SLOT_SECONDS."""
-        try:
-            with fail_after(UPLOAD_SLOT_SECONDS):
-                await self._upload_slots.acquire()
-        except TimeoutError:
-            raise Unavailable(f"expected at most {MAX_UPLOADS} uploads at the same time, got more") from None
-        try:
+        result. Raises ShareExceeded or Overloaded if none gets free within UPLOAD_SLOT_SECONDS."""
+        async with self._upload_slots.take(client, UPLOAD_SLOT_SECONDS):
             return await to_thread.run_sync(store, limiter=CapacityLimiter(1))
-        finally:
-            self._upload_slots.release()
 
     def stop(self) -> None:
         """End what would delay a graceful stop: requests that wait, those for renditions after

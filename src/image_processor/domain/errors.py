@@ -278,6 +278,12 @@ class Overloaded(Unavailable):
     code: ClassVar[str] = "overloaded"
 
 
+class ShareExceeded(Overloaded):
+    """One client has as much of something limited as is left for all others; the work was not started."""
+
+    code: ClassVar[str] = "share-exceeded"
+
+
 class SourceFailed(Unavailable):
     """A remote source cannot be reached, takes too long, or does not send a whole file."""
 

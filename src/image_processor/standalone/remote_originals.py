@@ -224,14 +224,18 @@ class RemoteOriginals:
         source = next(source for source in self.sources.items if source.covers(url))
         return PlannedImport(chosen, url.text, source)
 
-    def start_import(self, plan: PlannedImport, condition: str | Absent | None) -> Future[FetchResult]:
+    def start_import(
+        self, plan: PlannedImport, condition: str | Absent | None, client: str | None = None
+    ) -> Future[FetchResult]:
         """Fetch the file although a copy of it may be fresh, and also over an upload, which must have the
-        version ``condition`` then. The caller submits the key. Raises Overloaded."""
-        return self._start(plan.source, _Job(plan.key, plan.url, is_forced=True, condition=condition))
+        version ``condition`` then. The caller submits the key. Raises Overloaded, and ShareExceeded as
+        `TaskPool.submit`."""
+        job = _Job(plan.key, plan.url, is_forced=True, condition=condition)
+        return self._start(plan.source, job, client)
 
-    def _start(self, source: RemoteSource, job: _Job) -> Future[FetchResult]:
+    def _start(self, source: RemoteSource, job: _Job, client: str | None = None) -> Future[FetchResult]:
         name = f"{job.key}\0{job.url}\0{job.condition}" if job.is_forced else job.key
-        return self._pools[source.base.host].submit(name, partial(self._run, job))
+        return self._pools[source.base.host].submit(name, partial(self._run, job), client)
 
     def _run(self, job: _Job) -> FetchResult:
         stored = self._head(job.key)

@@ -64,15 +64,15 @@ class RenderCoordinator:
         self._lock = Lock()
         self._metadata: OrderedDict[tuple[str, str], ImageMetadata] = OrderedDict()
 
-    def request(self, ref: RenditionRef) -> Future[Any]:
+    def request(self, ref: RenditionRef, client: str | None = None) -> Future[Any]:
         """Start rendering ``ref``; `resolve` turns the future's result into the rendition.
 
-        Raises Overloaded, and NotFound without an original.
+        Raises Overloaded, NotFound without an original, and ShareExceeded as `TaskPool.submit`.
         """
         if ref.is_eager:
             self._repository.original_version(ref.key)
             return self._submit(Upload(self._repository.bucket, ref.key, UploadKind.RECONCILE))
-        return self._pool.submit(ref.stored_key, lambda renderer: self._render(renderer, ref))
+        return self._pool.submit(ref.stored_key, lambda renderer: self._render(renderer, ref), client)
 
     def resolve(self, ref: RenditionRef, result: Outcome | RenderResult) -> RenderResult:
         """The rendition that the result of a `request` stands for. Raises Refused, NotFound."""

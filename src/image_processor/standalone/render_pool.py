@@ -24,9 +24,11 @@ class RenderPool(Generic[_Result]):
         self._renderer = renderer
         self._tasks: TaskPool[_Result] = TaskPool("renditions in the making", count, max_tasks - count)
 
-    def submit(self, name: str, task: Callable[[OnDemandRenderer], _Result]) -> Future[_Result]:
-        """The future of ``task``, as `TaskPool.submit`. Raises Overloaded, Unavailable."""
-        return self._tasks.submit(name, partial(task, self._renderer))
+    def submit(
+        self, name: str, task: Callable[[OnDemandRenderer], _Result], client: str | None = None
+    ) -> Future[_Result]:
+        """The future of ``task``, as `TaskPool.submit`. Raises Overloaded, ShareExceeded, Unavailable."""
+        return self._tasks.submit(name, partial(task, self._renderer), client)
 
     def backlog(self) -> int:
         """Tasks that wait or run."""

@@ -32,17 +32,20 @@ from image_processor.domain.errors import (
     Invalid,
     NotFound,
     Overloaded,
+    ShareExceeded,
     Unavailable,
 )
 
 FOLDER = "resumable"
 
 MAX_OPEN = 1000
-"""Uploads that are not complete. Each creation looks at all of them."""
+"""Uploads that are not complete. Each creation looks at all of them. A client may have as many as there is
+room left for others."""
 
 CHECKSUMS = ("sha1", "sha256")
 """What `Checksum` may be made with."""
 
+_CURE = "finish some, delete them with DELETE, or wait until they expire"
 _CHUNK = 256 * 1024
 _ID = re.compile(r"[0-9a-f]{32}")
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
@@ -59,9 +62,9 @@ class Checksum(Struct, frozen=True):
 class ResumableUpload(Struct, frozen=True):
     """What is known about an upload beside its bytes.
 
-    ``metadata`` is the client's own text. ``conditions`` are the conditional headers of its creation, by
-    lower-case names. Bytes after ``verified`` are not known to be right; None: all are. ``version`` is that
-    of the original, once it is stored.
+    ``metadata`` is the client's own text, ``client`` names who began it. ``conditions`` are the conditional
+    headers of its creation, by lower-case names. Bytes after ``verified`` are not known to be right; None:
+    all are. ``version`` is that of the original, once it is stored.
     """
 
     id: str
@@ -71,6 +74,7 @@ class ResumableUpload(Struct, frozen=True):
     conditions: Mapping[str, str] = field(default_factory=dict)
     verified: int | None = None
     version: str | None = None
+    client: str = ""
 
 
 class Usage(Struct, frozen=True):
@@ -104,19 +108,19 @@ class ResumableUploads:
         self._clock = clock
         self._creating = threading.Lock()
 
-    def create(self, key: str, length: int, metadata: str, conditions: Mapping[str, str]) -> ResumableUpload:
-        """A new upload of ``length`` bytes. Raises InsufficientStorage if they would not fit beside what the
-        open ones still need, Overloaded."""
-        upload = ResumableUpload(secrets.token_hex(16), key, length, metadata, conditions)
+    def create(
+        self, key: str, length: int, metadata: str, conditions: Mapping[str, str], client: str = ""
+    ) -> ResumableUpload:
+        """A new upload of ``length`` bytes for ``client``. Raises InsufficientStorage if they would not fit
+        beside what the open ones still need, Overloaded, and ShareExceeded if the client leaves too few
+        uploads or bytes for others."""
+        upload = ResumableUpload(secrets.token_hex(16), key, length, metadata, conditions, client=client)
         with self._creating, _translated():
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             others = list(self._unfinished())
-            if len(others) >= MAX_OPEN:
-                raise Overloaded(f"expected at most {MAX_OPEN} unfinished resumable uploads, got more")
-            self._check_room(
-                self._copies * length
-                + sum(self._copies * other.length - received for other, received in others)
-            )
+            own = [pair for pair in others if pair[0].client == client]
+            _check_count(len(others), len(own))
+            self._check_share(self._copies * length + self._missing(others), self._missing(own))
             self._path(upload.id, _BYTES).touch(mode=0o600)
             self._save(upload)
         return upload
@@ -213,6 +217,22 @@ class ResumableUploads:
         sizes = [received for _, received in self._unfinished()]
         return Usage(len(sizes), sum(sizes))
 
+    def _check_share(self, count: int, own: int) -> None:
+        """Raise InsufficientStorage unless the disk has room for ``count`` bytes, and ShareExceeded unless
+        as much is left then as the client still needs for uploads that it has begun: ``own``."""
+        self._check_room(count)
+        if not own:
+            return
+        try:
+            self._check_room(count + own)
+        except InsufficientStorage as error:
+            expected = "expected as much room for others as unfinished resumable uploads of one client need"
+            raise ShareExceeded(f"{expected}: {error}; {_CURE}") from None
+
+    def _missing(self, uploads: Iterable[tuple[ResumableUpload, int]]) -> int:
+        """The bytes that these uploads still need."""
+        return sum(self._copies * upload.length - received for upload, received in uploads)
+
     def _unfinished(self) -> Iterator[tuple[ResumableUpload, int]]:
         """The uploads that are not stored, each with the bytes that have arrived. Those that are stored have
         no file of bytes, and their descriptions are not read: there may be many."""
@@ -271,6 +291,16 @@ class ResumableUploads:
 
     def _path(self, id_: str, suffix: str) -> Path:
         return self._folder / f"{id_}{suffix}"
+
+
+def _check_count(count: int, own: int) -> None:
+    """Raise Overloaded or ShareExceeded if there is no room for another upload of a client that has ``own``
+    of all ``count``."""
+    if count >= MAX_OPEN:
+        raise Overloaded(f"expected at most {MAX_OPEN} unfinished resumable uploads, got more")
+    if own >= MAX_OPEN - count:
+        expected = "expected at most as many unfinished resumable uploads of one client as others may begin"
+        raise ShareExceeded(f"{expected}, got more than {own} of {MAX_OPEN}; {_CURE}")
 
 
 def _gone(upload: ResumableUpload) -> NotFound:

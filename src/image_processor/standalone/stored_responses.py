@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -24,15 +25,28 @@ LIFETIME_SECONDS = 24 * 3600
 """How long a response is kept."""
 
 MAX_RESPONSES = 100_000
-"""How many are kept. Older ones are deleted earlier than LIFETIME_SECONDS."""
+"""How many are kept. Of more, the oldest of the client that has most is deleted before LIFETIME_SECONDS: a
+client with many pushes out its own."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS responses (
     number INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
     created_at REAL NOT NULL,
-    response BLOB NOT NULL
+    response BLOB NOT NULL,
+    client TEXT NOT NULL DEFAULT ''
 ) STRICT
+"""
+_ADD_CLIENT = "ALTER TABLE responses ADD COLUMN client TEXT NOT NULL DEFAULT ''"
+"""For a file of version 0.2.0."""
+_INDEX = "CREATE INDEX IF NOT EXISTS responses_by_client ON responses (client)"
+
+_DELETE_SURPLUS = """
+DELETE FROM responses WHERE number IN (
+    SELECT number FROM responses
+    WHERE client = (SELECT client FROM responses GROUP BY client ORDER BY count(*) DESC, min(number) LIMIT 1)
+    ORDER BY number LIMIT ?
+)
 """
 _FILES = ("", "-wal", "-shm")
 """What SQLite adds to the name of a file for those beside it."""
@@ -76,17 +90,23 @@ class StoredResponses:
         except msgspec.DecodeError:  # of another version of this program
             return None
 
-    def put(self, name: str, response: StoredResponse) -> None:
-        """Store a response in place of an expired one, and delete what has expired."""
+    def put(self, name: str, response: StoredResponse, client: str = "") -> None:
+        """Store a response to ``client`` in place of an expired one, and delete what has expired."""
         encoded = msgspec.msgpack.encode(response)
         self._execute("DELETE FROM responses WHERE created_at <= ?", (self._oldest(),))
         self._execute(
-            "INSERT OR REPLACE INTO responses (name, created_at, response) VALUES (?, ?, ?)",
-            (name, self._clock(), encoded),
+            "INSERT OR REPLACE INTO responses (name, created_at, response, client) VALUES (?, ?, ?, ?)",
+            (name, self._clock(), encoded, client),
         )
-        self._execute(
-            "DELETE FROM responses WHERE number <= (SELECT max(number) FROM responses) - ?", (MAX_RESPONSES,)
-        )
+        self._delete_surplus()
+
+    def _delete_surplus(self) -> None:
+        ((first, last),) = self._execute("SELECT min(number), max(number) FROM responses", ())
+        if last - first < MAX_RESPONSES:  # there cannot be more
+            return
+        ((count,),) = self._execute("SELECT count(*) FROM responses", ())
+        if count > MAX_RESPONSES:
+            self._execute(_DELETE_SURPLUS, (count - MAX_RESPONSES,))
 
     def close(self) -> None:
         with self._lock:
@@ -102,6 +122,10 @@ class StoredResponses:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(_SCHEMA)
+            columns = connection.execute("SELECT name FROM pragma_table_info('responses')")
+            if ("client",) not in columns.fetchall():
+                connection.execute(_ADD_CLIENT)
+            connection.execute(_INDEX)
         except sqlite3.Error:
             connection.close()
             raise
@@ -120,7 +144,7 @@ class StoredResponses:
         except (sqlite3.Error, OSError) as error:
             raise _translated(error) from error
 
-    def _execute(self, statement: str, values: tuple[object, ...]) -> list[tuple[bytes]]:
+    def _execute(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         with self._lock:
             try:
                 return self._connection.execute(statement, values).fetchall()

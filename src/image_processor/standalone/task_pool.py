@@ -1,15 +1,19 @@
 """Threads for named tasks: whoever asks for a task that is waiting or running shares its future, and when too
-many wait, a task is rejected at once."""
+many wait, a task is rejected at once.
+
+A client may have as many tasks as there is room left for others, so that it cannot keep them out.
+"""
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Generic, TypeVar
 
-from image_processor.domain.errors import Overloaded, Unavailable
+from image_processor.domain.errors import Overloaded, ShareExceeded, Unavailable
 
 _Result = TypeVar("_Result")
 
@@ -23,13 +27,16 @@ class TaskPool(Generic[_Result]):
         self._max_tasks = max_waiting + count
         self._lock = threading.Lock()
         self._tasks: dict[str, Future[_Result]] = {}
+        self._clients: Counter[str] = Counter()
+        """How many of the tasks each client has begun."""
         self._executor = ThreadPoolExecutor(count, what.split(maxsplit=1)[0])
         self._closed = False
 
-    def submit(self, name: str, task: Callable[[], _Result]) -> Future[_Result]:
+    def submit(self, name: str, task: Callable[[], _Result], client: str | None = None) -> Future[_Result]:
         """The future of ``task``, or of the task with the same ``name`` that is not done yet.
 
-        Raises Overloaded if too many tasks wait, Unavailable after `close`.
+        Raises Overloaded if too many tasks wait, Unavailable after `close`, and ShareExceeded if a ``client``
+        has begun as many as others may still begin. Without a ``client``, a task is for the public.
         """
         with self._lock:
             if self._closed:
@@ -38,10 +45,13 @@ class TaskPool(Generic[_Result]):
                 return self._tasks[name]
             if len(self._tasks) >= self._max_tasks:
                 raise Overloaded(f"expected at most {self._max_tasks} {self._what}, got more")
+            if client is not None:
+                self._check_share(self._clients[client])
+                self._clients[client] += 1
             # The context of the request that began it: its id in the log, and its span.
             future = self._executor.submit(copy_context().run, task)
             self._tasks[name] = future
-        future.add_done_callback(lambda _: self._done(name))
+        future.add_done_callback(lambda _: self._done(name, client))
         return future
 
     def backlog(self) -> int:
@@ -55,6 +65,14 @@ class TaskPool(Generic[_Result]):
             self._closed = True
         self._executor.shutdown(cancel_futures=True)
 
-    def _done(self, name: str) -> None:
+    def _check_share(self, own: int) -> None:
+        if own >= self._max_tasks - len(self._tasks):
+            expected = f"expected at most as many {self._what} of one client as there is room for of others"
+            raise ShareExceeded(f"{expected}, got more than {own} of {self._max_tasks}; wait for some to end")
+
+    def _done(self, name: str, client: str | None) -> None:
         with self._lock:
             self._tasks.pop(name, None)
+            if client is not None:
+                self._clients[client] -= 1
+                self._clients += Counter()  # drops those that have none

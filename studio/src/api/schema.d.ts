@@ -657,7 +657,8 @@ export interface paths {
          * @description Sign in: exchange a token for a cookie, which the page sends from then on.
          *
          *     The cookie is for this server's pages only (SameSite=Strict), scripts cannot read it, and it is valid for
-         *     12 hours. After ten unknown tokens from one address within a minute, none is read until it is over.
+         *     12 hours. After ten unknown tokens from one address within a minute, further unknown ones are a 429 until
+         *     it is over.
          */
         post: operations["post_session"];
         /**
@@ -3773,6 +3774,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemModel"];
                 };
             };
+            /** @description Too much at a time from one client, or too many unknown tokens from one address; `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
             /** @description Not possible right now; try again. */
             503: {
                 headers: {
@@ -4071,6 +4081,15 @@ export interface operations {
             };
             /** @description Another request works on this upload; try again. */
             423: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Too much at a time from one client, or too many unknown tokens from one address; `Retry-After` says when to try again. */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4657,6 +4676,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemModel"];
                 };
             };
+            /** @description Too much at a time from one client, or too many unknown tokens from one address; `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
             /** @description Not possible right now; try again. */
             503: {
                 headers: {
@@ -4786,7 +4814,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemModel"];
                 };
             };
-            /** @description Too many unknown tokens came from this address; `Retry-After` says when the next one is read. */
+            /** @description Too much at a time from one client, or too many unknown tokens from one address; `Retry-After` says when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
