@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -13,6 +14,15 @@ pytest_plugins = ("support.aws_emulation.fixture",)
 # A busy machine must not fail a property: no test judges time, so no example has a deadline.
 settings.register_profile("house", deadline=None, print_blob=True)
 settings.load_profile("house")
+
+# What collection makes lives until the end. To look through it again and again takes time and finds nothing.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
 
 SHARED_AWS = "tests/aws/"
 FIRST = (

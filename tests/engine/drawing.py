@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pillow_heif
@@ -19,6 +20,7 @@ from image_processor.domain.transformation import parse
 from image_processor.engine.render import render
 
 Pixels = NDArray[np.float64]
+T = TypeVar("T")
 
 pillow_heif.register_heif_opener()
 assert pillow_jxl.Encoder  # importing it registers the format
@@ -27,8 +29,35 @@ READABLE = ("jpeg", "progressive", "png", "webp", "avif", "gif", "tiff")
 """What `encoded` can write, one of every input format at least."""
 
 
+class OnFirstUse(Mapping[str, T]):
+    """Values by name, each made when a test first asks for it.
+
+    Each process of `pytest -n` imports all tests, and only one of them runs those of a file.
+    """
+
+    def __init__(self, makers: Mapping[str, Callable[[], T]]) -> None:
+        self._makers = makers
+        self._made: dict[str, T] = {}
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._made:
+            self._made[name] = self._makers[name]()
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
 def photograph(name: str = "chelsea.png") -> Image.Image:
     """A real photo, small and colourful, without metadata."""
+    return _photograph(name).copy()
+
+
+@cache
+def _photograph(name: str) -> Image.Image:
     picture = Image.open(Path(skimage.__file__).parent / "data" / name).convert("RGB")
     picture.info.clear()
     return picture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from drawing import encoded, made, mean_difference, opened, photograph
+from drawing import OnFirstUse, encoded, made, mean_difference, opened, photograph
 
 from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.models import Limits, TruncatedPolicy
@@ -26,11 +26,13 @@ def damaged(data: bytes) -> bytes:
     return data[:middle] + bytes(400) + data[middle + 400 :]
 
 
-DAMAGED = {
-    "jpeg": damaged(JPEG),
-    "progressive": damaged(encoded(PICTURE, "progressive", quality=90)),
-    "half, with an end": JPEG[: len(JPEG) // 2] + b"\xff\xd9",
-}
+DAMAGED = OnFirstUse(
+    {
+        "jpeg": lambda: damaged(JPEG),
+        "progressive": lambda: damaged(encoded(PICTURE, "progressive", quality=90)),
+        "half, with an end": lambda: JPEG[: len(JPEG) // 2] + b"\xff\xd9",
+    }
+)
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -80,14 +82,22 @@ def test_harmless_bytes_are_accepted() -> None:
         assert result.renditions[0].body == made(progressive, "fm=png").body
 
 
-LACKING_AN_END = {
-    "jpeg": JPEG[:-2],
-    "jpeg, cut within its end": JPEG[:-1],
-    "png": encoded(PICTURE)[:-12],
-    "png, cut within its end": encoded(PICTURE)[:-3],
-    "palette": encoded(PICTURE.quantize(16), "png")[:-12],
-}
-WHOLE = {"jpeg": JPEG, "png": encoded(PICTURE), "palette": encoded(PICTURE.quantize(16), "png")}
+LACKING_AN_END = OnFirstUse(
+    {
+        "jpeg": lambda: JPEG[:-2],
+        "jpeg, cut within its end": lambda: JPEG[:-1],
+        "png": lambda: encoded(PICTURE)[:-12],
+        "png, cut within its end": lambda: encoded(PICTURE)[:-3],
+        "palette": lambda: encoded(PICTURE.quantize(16), "png")[:-12],
+    }
+)
+WHOLE = OnFirstUse(
+    {
+        "jpeg": lambda: JPEG,
+        "png": lambda: encoded(PICTURE),
+        "palette": lambda: encoded(PICTURE.quantize(16), "png"),
+    }
+)
 
 
 @pytest.mark.parametrize("name", LACKING_AN_END)
@@ -98,19 +108,20 @@ def test_a_missing_end_loses_no_pixels(name: str) -> None:
     assert not render(LACKING_AN_END[name], [], Limits()).original.truncated
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        JPEG[:-40],
-        encoded(PICTURE, "progressive")[:-2],
-        encoded(PICTURE)[:-60],
-        encoded(PICTURE)[: -len(b"IDAT") - 12 - 4],
-    ],
-    ids=["jpeg", "progressive", "png", "png in its last chunk"],
+LACKING_PIXELS = OnFirstUse(
+    {
+        "jpeg": lambda: JPEG[:-40],
+        "progressive": lambda: encoded(PICTURE, "progressive")[:-2],
+        "png": lambda: encoded(PICTURE)[:-60],
+        "png in its last chunk": lambda: encoded(PICTURE)[: -len(b"IDAT") - 12 - 4],
+    }
 )
-def test_missing_pixels_are_refused(data: bytes) -> None:
+
+
+@pytest.mark.parametrize("name", LACKING_PIXELS)
+def test_missing_pixels_are_refused(name: str) -> None:
     with pytest.raises(Refused) as refusal:
-        made(data, "fm=png")
+        made(LACKING_PIXELS[name], "fm=png")
     assert refusal.value.reason is Reason.TRUNCATED
 
 

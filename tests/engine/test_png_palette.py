@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from drawing import encoded, flat, made, opened, photograph
+from drawing import OnFirstUse, encoded, flat, made, opened, photograph
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
@@ -31,19 +31,24 @@ def drawing(mode: str = "RGB") -> Image.Image:
     return picture
 
 
-ORIGINALS = {
-    "photo": (PHOTO, {}),
-    "grey photo": (PHOTO.convert("L"), {}),
-    "grey photo with alpha": (PHOTO.convert("LA"), {}),
-    "1 bit": (PHOTO.convert("1"), {}),
-    "2 bits of grey": (PHOTO.convert("L").point([value // 64 * 85 for value in range(256)]), {"bits": 2}),
-    "palette of 256": (PHOTO.quantize(256), {}),
-    "palette of 16": (PHOTO.quantize(16), {"bits": 4}),
-    "palette of 4": (PHOTO.quantize(4), {"bits": 2}),
-    "palette with transparency": (PHOTO.quantize(200), {"transparency": 3}),
-    "drawing": (drawing().quantize(64), {}),
-    "one colour": (flat((1, 2, 3)).quantize(2), {"bits": 1}),
-}
+ORIGINALS: OnFirstUse[tuple[Image.Image, dict[str, int]]] = OnFirstUse(
+    {
+        "photo": lambda: (PHOTO, {}),
+        "grey photo": lambda: (PHOTO.convert("L"), {}),
+        "grey photo with alpha": lambda: (PHOTO.convert("LA"), {}),
+        "1 bit": lambda: (PHOTO.convert("1"), {}),
+        "2 bits of grey": lambda: (
+            PHOTO.convert("L").point([value // 64 * 85 for value in range(256)]),
+            {"bits": 2},
+        ),
+        "palette of 256": lambda: (PHOTO.quantize(256), {}),
+        "palette of 16": lambda: (PHOTO.quantize(16), {"bits": 4}),
+        "palette of 4": lambda: (PHOTO.quantize(4), {"bits": 2}),
+        "palette with transparency": lambda: (PHOTO.quantize(200), {"transparency": 3}),
+        "drawing": lambda: (drawing().quantize(64), {}),
+        "one colour": lambda: (flat((1, 2, 3)).quantize(2), {"bits": 1}),
+    }
+)
 
 
 @pytest.mark.parametrize("name", ORIGINALS)

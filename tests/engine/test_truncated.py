@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import pyvips
 from drawing import (
+    OnFirstUse,
     animated,
     as_floats,
     encoded,
@@ -44,21 +45,25 @@ def interlaced() -> bytes:
     return body
 
 
-USABLE = {
-    "jpeg": encoded(PICTURE, "jpeg", quality=95),
-    "progressive": encoded(PICTURE, "progressive", quality=95),
-    "png": encoded(PICTURE, "png"),
-    "gif": encoded(PICTURE, "gif", interlace=0),
-    "tiff": encoded(PICTURE, "tiff"),
-}
-WHOLE_OR_NOTHING = {
-    "interlaced": interlaced(),
-    "webp": encoded(PICTURE, "webp"),
-    "lossless webp": encoded(PICTURE, "webp", lossless=True),
-    "avif": encoded(PICTURE, "avif"),
-    "heic": heic(),
-    "jxl": jxl(use_container=True),
-}
+USABLE = OnFirstUse(
+    {
+        "jpeg": lambda: encoded(PICTURE, "jpeg", quality=95),
+        "progressive": lambda: encoded(PICTURE, "progressive", quality=95),
+        "png": lambda: encoded(PICTURE, "png"),
+        "gif": lambda: encoded(PICTURE, "gif", interlace=0),
+        "tiff": lambda: encoded(PICTURE, "tiff"),
+    }
+)
+WHOLE_OR_NOTHING = OnFirstUse(
+    {
+        "interlaced": interlaced,
+        "webp": lambda: encoded(PICTURE, "webp"),
+        "lossless webp": lambda: encoded(PICTURE, "webp", lossless=True),
+        "avif": lambda: encoded(PICTURE, "avif"),
+        "heic": heic,
+        "jxl": lambda: jxl(use_container=True),
+    }
+)
 
 
 def rendered(data: bytes, text: str = "fm=png", limits: Limits = LENIENT) -> Image.Image:
