@@ -144,7 +144,7 @@ def test_an_invalid_file_of_settings_is_named_with_its_line(run):
     Path("image-processor.toml").write_text("wokers = 3\n")
     status, _, err = run("doctor")
     assert status == 2
-    assert "line 1: expected a setting that exists such as workers" in err
+    assert "line 1: expected a setting that exists, such as workers" in err
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_doctor_names_an_unknown_setting(run, monkeypatch):
     monkeypatch.setenv("IMAGE_PROCESSOR_MAX_BYTE", "7")
     status, _, err = run("doctor")
     assert status == 2
-    assert "expected a setting that exists for IMAGE_PROCESSOR_MAX_BYTE" in err
+    assert "expected a setting that exists, such as IMAGE_PROCESSOR_MAX_BYTES" in err
 
 
 def test_doctor_reports_missing_codecs(run, monkeypatch):

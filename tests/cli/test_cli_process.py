@@ -131,7 +131,10 @@ def test_process_is_repeatable(run):
             "expected directories as inputs for --watch, got 'a file'",
         ),
         (["a", "--out", "out", "--workers", "999"], "expected 0-256 for --workers, got '999'"),
-        (["a", "--out", "out", "--recipe", "no.toml"], "expected a readable recipe file for no.toml"),
+        (
+            ["a", "--out", "out", "--recipe", "no.toml"],
+            "recipe file for no.toml, got No such file or directory",
+        ),
     ],
 )
 def test_process_reports_every_usage_error_before_it_starts(run, arguments, message):

@@ -89,7 +89,7 @@ def test_an_overlay_is_read_from_its_directory(run):
     [
         (["cat.jpg", "w=0,q=250"], 2, ["from 1 to 16383 for w, got 0", "1-100, or auto for q, got 250"]),
         (["none.jpg", "w=9"], 2, ["expected a readable file for FILE, got 'none.jpg'"]),
-        (["text.jpg", "w=9"], 1, ["not-an-image"]),
+        (["text.jpg", "w=9"], 1, ["error: not-an-image", "fix: Send a JPEG, PNG"]),
         (["cat.jpg", "over=image:none.png,fm=png"], 2, ["expected a readable file for --overlays"]),
         (["cat.jpg", "rect=90:0:5:5,fm=png"], 1, ["region-outside", "within 40 x 30 pixels, got 90:0:5:5"]),
     ],

@@ -116,6 +116,8 @@ def test_an_unknown_variable_is_invalid_and_every_problem_is_reported():
     with pytest.raises(InvalidSettings) as caught:
         read(MAX_BYTE="1", PORT="x")
     assert {problem.name for problem in caught.value.problems} == {PREFIX + "MAX_BYTE", PREFIX + "PORT"}
+    expected = {problem.name: problem.expected for problem in caught.value.problems}
+    assert expected[PREFIX + "MAX_BYTE"].startswith(f"a setting that exists, such as {PREFIX}MAX_BYTES")
 
 
 def test_only_listed_exif_fields_are_kept():

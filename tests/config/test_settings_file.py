@@ -91,7 +91,7 @@ def problems(text: str, environment: dict[str, str] | None = None) -> Iterator[s
 
 def test_unknown_keys_are_refused_by_name_with_what_is_similar() -> None:
     first, second, third = problems("# a comment\nmaxbytes = 1\nzzz = 1\n[server]\nport = 1\n")
-    assert first.startswith("line 2: expected a setting that exists such as max_bytes")
+    assert first.startswith("line 2: expected a setting that exists, such as max_bytes")
     assert first.endswith("for maxbytes in image-processor.toml, got an unknown one")
     assert (
         second == "line 3: expected a setting that exists for zzz in image-processor.toml, got an unknown one"

@@ -181,6 +181,8 @@ def test_undeclared_renditions_need_a_signature_before_any_read(path, query):
     with pytest.raises((SignatureMissing, InvalidRequest)) as caught:
         reader(None).resolve(HttpRequest("GET", path, query))
     assert isinstance(caught.value, SignatureMissing) or "long" in path
+    if "preset" in query:
+        assert f"got the preset {query.removeprefix('preset=')!r}" in str(caught.value)
 
 
 @pytest.mark.parametrize(("path", "query"), [each for each in UNSIGNED if "preset" not in each[1]])

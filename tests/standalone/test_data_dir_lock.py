@@ -91,5 +91,7 @@ def test_a_directory_that_is_replaced_is_noticed(data, tmp_path):
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(Unavailable, match="cannot open the data directory"):
+    with pytest.raises(
+        Unavailable, match=r"cannot open the data directory .*; set --data or IMAGE_PROCESSOR_DATA"
+    ):
         DataDirLock(tmp_path / "file" / "data")

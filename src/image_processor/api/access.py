@@ -12,9 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.routing import iter_route_contexts
 from msgspec import Struct
-from starlette.routing import BaseRoute, compile_path
+from starlette.routing import BaseRoute
 from starlette.types import Scope as AsgiScope
 
 from image_processor.config.tokens import Scope
@@ -22,6 +21,7 @@ from image_processor.config.tokens import Scope
 from .connections import EVENTS_PATH, HEALTH_PATH
 from .openapi import extend
 from .problems import TOO_MANY
+from .route_patterns import route_patterns
 from .sessions import COOKIE
 
 
@@ -165,15 +165,9 @@ class RouteAccess:
 
 
 def _routes(routes: Sequence[BaseRoute]) -> Iterator[_Route]:
-    for route in iter_route_contexts(routes):
-        assert route.path is not None
-        methods = route.methods
-        if methods is None:  # a mount, which has all paths below its own and reads files only
-            pattern, methods = compile_path(f"{route.path}/{{path:path}}")[0], {"GET", "HEAD"}
-            yield _Route(route.path, pattern, {method: access_of(method, route.path) for method in methods})
-        else:
-            pattern, name, _ = compile_path(route.path)
-            yield _Route(name, pattern, {method: access_of(method, name) for method in methods})
+    for route in route_patterns(routes):
+        by_method = {method: access_of(method, route.path) for method in route.methods}
+        yield _Route(route.path, route.pattern, by_method)
 
 
 def access_of(method: str, path: str) -> Access:

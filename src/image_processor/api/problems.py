@@ -26,9 +26,11 @@ from image_processor.domain.errors import (
 from .error_status import MEDIA_TYPE, RETRY_AFTER, code_of, status_of, title_of
 from .request_models import EXPECTED
 from .response_models import ImageModel, ProblemItemModel, ProblemModel
+from .route_patterns import methods_at
 from .webhooks import with_webhooks
 
 _MAX_LENGTH = 100
+_FIX_OF_404 = "docs/api.md lists the routes, and GET /openapi.json describes them."
 
 TOO_MANY = (
     "Too much at a time from one client, or too many unknown tokens from one address; `Retry-After` says "
@@ -125,12 +127,16 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def handle_http(request: Request, error: HTTPException) -> JSONResponse:
+        path = request.url.path
+        if error.status_code == 405 and (methods := methods_at(app.routes, request.scope["path"])):
+            # Starlette names the methods of one route, where several may have the path.
+            allowed = ", ".join(methods)
+            detail = f"expected {allowed} at {path}, got {request.method}"
+            return of_status(405, detail, {"allow": allowed})
         detail = "" if error.detail == HTTPStatus(error.status_code).phrase else error.detail
-        details = {
-            404: f"there is nothing at {request.url.path}",
-            405: f"{request.method} is not possible at {request.url.path}",
-        }
-        return of_status(error.status_code, detail or details.get(error.status_code, ""), error.headers)
+        if error.status_code == 404 and not detail:
+            return problem(404, code_of(404), f"there is nothing at {path}", error.headers, fix=_FIX_OF_404)
+        return of_status(error.status_code, detail, error.headers)
 
 
 def describe(app: FastAPI) -> None:

@@ -43,7 +43,7 @@ from image_processor.standalone import BUCKET, RENDITIONS_PATH, bucket_name
 from image_processor.standalone.activity import Activity
 from image_processor.standalone.bucket_mark import BucketMark, catalog_id
 from image_processor.standalone.coordination import ALONE, Coordination, Coordinator
-from image_processor.standalone.data_dir_lock import DataDirLock
+from image_processor.standalone.data_dir_lock import WRITABLE_DIRECTORY, DataDirLock
 from image_processor.standalone.disk_space import DiskSpace, DiskState, DiskStatus
 from image_processor.standalone.fetching_store import FetchingStore
 from image_processor.standalone.live_recipe import LiveRecipe
@@ -200,7 +200,8 @@ def make_folders(settings: Settings, *folders: Path) -> None:
         for folder in (settings.data, *folders):
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Unavailable(f"cannot create the data directory {settings.data}: {error.strerror}") from error
+        message = f"cannot create the data directory {settings.data}: {error.strerror}; {WRITABLE_DIRECTORY}"
+        raise Unavailable(message) from error
 
 
 def local_stores(uploads: ObjectStore, processed: ObjectStore) -> LocalStores | None:

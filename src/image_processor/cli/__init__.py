@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from image_processor.domain.errors import ImageProcessorError, Invalid
+from image_processor.domain.errors import FIXES, ImageProcessorError, Invalid, Refused
 
 from .output import UNAVAILABLE, UNSAFE, exit_status
 
@@ -43,6 +43,8 @@ def main(context: CommandContext) -> None:
     except ImageProcessorError as error:
         for line in error.problems if isinstance(error, Invalid) else (error,):
             sys.stderr.write(f"error: {line}\n")
+        if isinstance(error, Refused):
+            sys.stderr.write(f"fix: {FIXES[error.reason]}\n")
         sys.exit(exit_status(error))
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)

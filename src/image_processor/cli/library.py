@@ -66,7 +66,8 @@ def show_command(ctx: typer.Context, key: _Key, data: Data = None, as_json: Json
     for rendition in record.renditions:
         metadata = rendition.metadata
         table.add_row(printable(rendition.key), _size(metadata), format_bytes(metadata.bytes))
-    console.print(table)
+    if record.renditions:
+        console.print(table)
 
 
 def similar_command(

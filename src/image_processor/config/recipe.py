@@ -146,8 +146,10 @@ def load_recipe(path: str | None) -> Recipe:
         return parse_recipe(DEFAULT_RECIPE)
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRecipe([Problem(path, "a readable recipe file", str(error))]) from error
+    except OSError as error:
+        raise InvalidRecipe([Problem(path, "a readable recipe file", str(error.strerror))]) from error
+    except UnicodeDecodeError as error:
+        raise InvalidRecipe([Problem(path, "a recipe file in UTF-8", str(error))]) from error
     return parse_recipe(text)
 
 

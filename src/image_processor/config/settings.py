@@ -6,7 +6,7 @@ Every setting is one environment variable and one row of the tables in `setting_
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -249,12 +249,22 @@ def _read(
 
 
 def _unknown_variables(environment: Mapping[str, str]) -> list[Problem]:
-    known = {PREFIX + spec.name for spec in (*ALL_SETTINGS, *dialect_settings())}
+    known = {spec.name for spec in (*ALL_SETTINGS, *dialect_settings())}
+    names = (name.removeprefix(PREFIX) for name in sorted(environment) if name.startswith(PREFIX))
     return [
-        Problem(name, "a setting that exists", "an unknown one")
-        for name in sorted(environment)
-        if name.startswith(PREFIX) and name not in known
+        Problem(PREFIX + name, expected_name(name, known, PREFIX), "an unknown one")
+        for name in names
+        if name not in known
     ]
+
+
+def expected_name(unknown: str, known: Iterable[str], prefix: str = "") -> str:
+    """What an error message expects in place of the setting ``unknown``: it names those of the ``known`` ones
+    that are similar, with the ``prefix``."""
+    from difflib import get_close_matches  # noqa: PLC0415 - for error messages only
+
+    similar = [prefix + name for name in get_close_matches(unknown, known, n=2)]
+    return "a setting that exists" + (f", such as {' or '.join(similar)}" if similar else "")
 
 
 def _format(value: object) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,7 +18,7 @@ from msgspec.structs import replace
 from image_processor.domain.errors import InvalidSettings, Problem
 
 from .setting_specs import ALL_SETTINGS
-from .settings import PREFIX, Settings, SettingSource, from_environment
+from .settings import PREFIX, Settings, SettingSource, expected_name, from_environment
 from .toml_errors import TomlLines
 
 DEFAULT_FILE = Path("image-processor.toml")
@@ -65,7 +64,9 @@ def read_settings_file(path: Path) -> SettingsFile:
     try:
         text = path.read_text(encoding="utf-8")
         table = tomllib.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise InvalidSettings([Problem(str(path), "a readable TOML file", str(error.strerror))]) from error
+    except (ValueError, RecursionError) as error:
         raise InvalidSettings([Problem(str(path), "a readable TOML file", str(error))]) from error
     lines = TomlLines(text)
     problems = list(_problems(table, path, lines))
@@ -87,9 +88,7 @@ def _problems(table: Mapping[str, Any], path: Path, lines: TomlLines) -> Iterato
     for name, value in table.items():
         where, line = f"{name} in {path}", lines.line_of(name)
         if name not in _KEYS:
-            similar = get_close_matches(name.lower(), _KEYS, n=2)
-            expected = "a setting that exists" + (f" such as {' or '.join(similar)}" if similar else "")
-            yield Problem(where, expected, "an unknown one", line)
+            yield Problem(where, expected_name(name.lower(), _KEYS), "an unknown one", line)
         elif not _is_value(value):
             expected = f"a text, number, true, false, or list of these ({_KEYS[name].expected})"
             yield Problem(where, expected, _kind(value), line)

@@ -11,6 +11,8 @@ from image_processor.renditions.originals import overlay_keys
 from .dialects import Dialect
 from .url.signing import Keyring
 
+NO_PUBLIC_PRESET = "expected a signature, because no public preset declares this rendition, got none"
+
 
 class Policy(Struct, frozen=True):
     """Which requests are allowed."""
@@ -44,7 +46,7 @@ class Policy(Struct, frozen=True):
         Raises SignatureMissing, SizeNotAllowed, InvalidRequest.
         """
         if not (signed or self.allow_unsigned):
-            raise SignatureMissing("expected a signature for what no public preset declares, got none")
+            raise SignatureMissing(NO_PUBLIC_PRESET)
         if self.sizes:
             self._check_sizes(transformation)
         self.check_overlay_sources(transformation)

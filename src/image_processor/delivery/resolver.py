@@ -29,7 +29,7 @@ from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import ON_DEMAND, Transformation, is_rendition_name
 
 from .dialects import Dialect, dialect_of
-from .policy import Policy
+from .policy import NO_PUBLIC_PRESET, Policy
 from .request import Clock, HttpRequest, RenditionRequest, parse_request
 from .resolve import declared_formats, needs_metadata, resolve
 from .url.parameter_names import AUTO, is_ignored
@@ -188,7 +188,7 @@ class RequestResolver:
         limited = not (parsed.signed or self._policy.allow_unsigned)
         public = self._public_names(parsed.key) if limited else None
         if public is not None and not self._may_be_public(parsed, public):
-            raise SignatureMissing("expected a signature for what no public preset declares, got none")
+            raise _signature_missing(parsed)
         metadata = self._metadata(parsed.key, metadata_error) if needs_metadata(parsed) else None
         resolved = resolve(parsed, metadata, request.headers, self._rules.recipe, self._policy, public)
         transformation, declared = resolved.transformation, self._declared_names(parsed.key)
@@ -284,3 +284,11 @@ def _decode(path: str) -> str:
         return percent_decode(path)
     except UnicodeDecodeError:
         raise InvalidRequest.one("the path", "percent-encoded UTF-8", path) from None
+
+
+def _signature_missing(parsed: RenditionRequest) -> SignatureMissing:
+    if parsed.preset is not None:
+        return SignatureMissing(
+            f"expected a public preset of this original, or a signature, got the preset {parsed.preset!r}"
+        )
+    return SignatureMissing(NO_PUBLIC_PRESET)

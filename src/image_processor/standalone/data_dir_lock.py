@@ -14,6 +14,10 @@ _CANNOT_LOCK_DIRECTORIES = frozenset({errno.EBADF, errno.EINVAL, errno.ENOLCK, e
 """NFS takes locks on files that are open for writing only, which a directory cannot be."""
 
 
+WRITABLE_DIRECTORY = "set --data or IMAGE_PROCESSOR_DATA to a directory that this user may write to"
+"""What to do about a data directory that cannot be opened."""
+
+
 class DataDirLock:
     """Holds the lock of the directory ``data``, which is created if missing. A context manager.
 
@@ -35,7 +39,9 @@ class DataDirLock:
             self._lock()
         except OSError as error:
             self._close()
-            raise Unavailable(f"cannot open the data directory {data}: {error.strerror}") from error
+            raise Unavailable(
+                f"cannot open the data directory {data}: {error.strerror}; {WRITABLE_DIRECTORY}"
+            ) from error
         except Unavailable:
             self._close()
             raise
