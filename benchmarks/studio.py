@@ -111,7 +111,7 @@ def _files(count: int) -> list[Row]:
             page.locator("#empty").wait_for()
             page.evaluate(_WATCH)
             started = time.perf_counter()
-            page.locator("#folder").set_input_files(folder)
+            _drop(page, folder)
             page.locator(".card").first.wait_for()
             # Asked in each frame, the page would draw each frame.
             page.wait_for_function(
@@ -128,6 +128,14 @@ def _files(count: int) -> list[Row]:
         Row(f"{title}, layout shift", f"{seen['shift']:.3f}", "", seen["shift"], 0.1),
         Row(f"{title}, cards that moved", str(seen["moved"]), "", seen["moved"], 0),
     ]
+
+
+def _drop(page: Page, folder: Path) -> None:
+    """As a file manager does: a chosen folder's files are all made by the browser in one task."""
+    session = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 400, "data": data})
 
 
 def _seconds_alone(bodies: list[bytes]) -> float:

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.sync_api import CDPSession, Page, Request, Route, expect
 from serving import Site
 from test_library import card, fake_image, png
+from transfers import drop_from_disk
 from windows import Open
 
 FIRST_VIEW_SECONDS = 1.0
@@ -26,8 +28,12 @@ FRAMES = 60
 PIXELS_A_FRAME = 120
 FILES = 60
 MAX_CARDS = 80
-MANY_FILES = 2000
-TASK_MILLISECONDS = 200
+MANY_FILES = 4000
+"""Twice as many as the page promises to take: what grows with their number is seen."""
+TASK_MILLISECONDS = 40
+"""Of the processor. Where browser, server and sender share two cores, a task takes several times as long."""
+TRACED = ["devtools.timeline", "disabled-by-default-devtools.timeline", "blink.user_timing"]
+HANDING_OVER = {"dragenter", "dragover", "drop", "change"}
 
 
 def measuring(page: Page) -> CDPSession:
@@ -56,41 +62,54 @@ def test_the_first_view_takes_less_than_a_second_of_the_main_thread(open_page: O
 
 @contextmanager
 def longest_task(page: Page) -> Iterator[list[float]]:
-    """At its end the list has the processor time of the page's longest task, in milliseconds."""
+    """At its end the list has the processor time of the page's longest task, in milliseconds. Of a task in
+    which the browser hands over files only the page's part counts: the browser has made all files before."""
     assert page.context.browser is not None
     session = page.context.browser.new_browser_cdp_session()
     events: list[dict[str, Any]] = []
     ended: list[bool] = []
     session.on("Tracing.dataCollected", lambda part: events.extend(part["value"]))
     session.on("Tracing.tracingComplete", lambda _: ended.append(True))
-    categories = {
-        "includedCategories": ["disabled-by-default-devtools.timeline"],
-        "excludedCategories": ["*"],
-    }
+    categories = {"includedCategories": TRACED, "excludedCategories": ["*"]}
     session.send("Tracing.start", {"traceConfig": categories, "transferMode": "ReportEvents"})
+    page.evaluate("performance.mark('the-page')")
     found: list[float] = []
     yield found
     session.send("Tracing.end")
     while not ended:
         page.wait_for_timeout(20)
-    renderers = {
-        (event["pid"], event["tid"])
-        for event in events
-        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
-    }
-    tasks = [event for event in events if event["name"] == "RunTask"]
-    own = [task["tdur"] for task in tasks if (task["pid"], task["tid"]) in renderers and "tdur" in task]
-    found.append(max(own) / 1000)
+    # The browser has pages of its own, in other processes.
+    (thread,) = {(event["pid"], event["tid"]) for event in events if event["name"] == "the-page"}
+    own = [event for event in events if (event["pid"], event["tid"]) == thread and "tdur" in event]
+    given = [
+        event
+        for event in own
+        if event["name"] == "EventDispatch" and event["args"]["data"]["type"] in HANDING_OVER
+    ]
+    tasks = [event for event in own if event["name"] == "RunTask"]
+    found.append(max(max(parts_of(task, given), default=task["tdur"]) for task in tasks) / 1000)
 
 
-def test_no_task_is_long_while_many_files_are_added_and_stopped(page: Page, tmp_path: Path) -> None:
+def parts_of(task: dict[str, Any], events: list[dict[str, Any]]) -> list[float]:
+    return [event["tdur"] for event in events if 0 <= event["ts"] - task["ts"] < task["dur"]]
+
+
+def add_many(page: Page, way: str, folder: Path) -> None:
+    if way == "choose a folder":
+        page.locator("#folder").set_input_files(folder)
+    else:
+        drop_from_disk(page, *(folder.iterdir() if way == "drop files" else [folder]))
+
+
+@pytest.mark.parametrize("way", ["drop a folder", "drop files", "choose a folder"])
+def test_no_task_is_long_while_many_files_are_added_and_stopped(page: Page, tmp_path: Path, way: str) -> None:
     folder = tmp_path / "dropped"
     folder.mkdir()
     for number in range(MANY_FILES):
         (folder / f"{number:04}.txt").write_bytes(b"words %d" % number)
     expect(page.locator("#empty")).to_be_visible()
     with longest_task(page) as found:
-        page.locator("#folder").set_input_files(folder)
+        add_many(page, way, folder)
         expect(page.locator("#tray")).to_contain_text(f"Adding {MANY_FILES:,}\u00a0files")
         page.get_by_role("button", name="Stop").click()
         expect(page.locator("#tray")).to_contain_text(f"of {MANY_FILES:,}\u00a0files added")

@@ -2,6 +2,7 @@
 
 import { photoName } from "../names";
 import { named } from "../state/drop";
+import { rest } from "../state/slices";
 import * as uploads from "../state/uploads";
 
 const ACCEPTED = "image/jpeg,image/png,image/webp,image/avif,image/gif,image/tiff,image/heic,image/jxl";
@@ -10,15 +11,17 @@ export const chooseFiles = () => document.getElementById("files")?.click();
 export const takePhoto = () => document.getElementById("photo")?.click();
 export const chooseFolder = () => document.getElementById("folder")?.click();
 
-function add(input: HTMLInputElement): void {
-  uploads.add(named(input.files ?? []).filter(({ key }) => !key.split("/").some((part) => part.startsWith("."))));
+async function add(input: HTMLInputElement): Promise<void> {
+  const files = [...(input.files ?? [])];
   input.value = "";
+  await rest(); // the browser has made thousands of files in this task already
+  void uploads.add(named(files).filter(({ key }) => !key.split("/").some((part) => part.startsWith("."))));
 }
 
 // Telephones name every photo alike.
 function addPhoto(input: HTMLInputElement): void {
   const now = new Date();
-  uploads.add([...(input.files ?? [])].map((file) => ({ key: photoName(file.name, now), file })));
+  void uploads.add([...(input.files ?? [])].map((file) => ({ key: photoName(file.name, now), file })));
   input.value = "";
 }
 
@@ -32,7 +35,7 @@ export function FilePickers() {
         hidden
         aria-label="Images to add"
         accept={ACCEPTED}
-        onChange={(event) => add(event.currentTarget)}
+        onChange={(event) => void add(event.currentTarget)}
       />
       <input
         type="file"
@@ -49,7 +52,7 @@ export function FilePickers() {
         hidden
         aria-label="Folder to add"
         {...{ webkitdirectory: true }}
-        onChange={(event) => add(event.currentTarget)}
+        onChange={(event) => void add(event.currentTarget)}
       />
     </>
   );

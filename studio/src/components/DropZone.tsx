@@ -6,6 +6,7 @@ import { useEffect } from "preact/hooks";
 import { pastedName } from "../names";
 import { dropped, hasFiles } from "../state/drop";
 import * as library from "../state/library";
+import { sayError } from "../state/toasts";
 import * as uploads from "../state/uploads";
 
 const isOver = signal(false);
@@ -39,7 +40,7 @@ function listen(): () => void {
       event.preventDefault();
       depth = 0;
       isOver.value = false;
-      void dropped(event.dataTransfer!).then(uploads.add);
+      dropped(event.dataTransfer!).then(uploads.add, sayError);
     },
     options,
   );
@@ -50,5 +51,5 @@ function listen(): () => void {
 function paste(event: ClipboardEvent): void {
   const now = new Date();
   const files = [...(event.clipboardData?.files ?? [])];
-  uploads.add(files.map((file) => ({ key: pastedName(file.name, now), file })));
+  void uploads.add(files.map((file) => ({ key: pastedName(file.name, now), file })));
 }

@@ -100,13 +100,13 @@ export function mark(key: string, change: Partial<Item>): void {
   });
 }
 
-// Adds files at the top, in their order.
-export function announce(files: readonly { key: string; file: File }[]): void {
-  batch(() => {
-    const added = new Set(files.map(({ key }) => key));
-    for (const { key, file } of files) write({ ...newItem(key, "uploading"), file, progress: 0 });
-    order.value = [...added, ...order.value.filter((key) => !added.has(key))];
-  });
+// A file that will be added. It is not shown yet.
+export const expect = ({ key, file }: { key: string; file: File }): void => write({ ...newItem(key, "uploading"), file, progress: 0 });
+
+// Shows files at the top, in their order.
+export function showFirst(keys: readonly string[]): void {
+  const added = new Set(keys);
+  order.value = [...added, ...order.peek().filter((key) => !added.has(key))];
 }
 
 // Adds images of somebody else. They wait where they would move what the user looks at.

@@ -7,6 +7,7 @@ import { bytes, counted, trouble } from "../labels";
 import { numbered } from "../names";
 import { calm } from "./calm";
 import * as library from "./library";
+import { inSlices } from "./slices";
 import { say } from "./toasts";
 
 export interface NamedFile {
@@ -59,19 +60,24 @@ export const isOwn = (key: string): boolean => own.has(key);
 export const isRetriable = (key: string): boolean => failures.has(key);
 
 // Adds files to the folder that the library shows.
-export function add(dropped: readonly NamedFile[]): void {
-  if (!dropped.length) return;
+export async function add(files: readonly NamedFile[]): Promise<void> {
+  if (!files.length) return;
   const { folder } = library.filter.peek();
-  const files = dropped.map(({ key, file }) => ({ key: folder + key, file }));
   if (!isBusy.peek()) progress.value = NOTHING;
   isDismissed.value = false;
   isLarge.value = files.length === 1 && files[0]!.file.size >= api.MIN_RESUMABLE_BYTES;
   say(`Adding ${counted(files.length, "file", "files")}.`);
-  const taken = new Set<string>();
-  const uploads = files.map(({ key, file }) => name({ wanted: key, count: 1, key, file }, taken));
-  library.announce(uploads);
-  count({ total: uploads.length });
-  enqueue(uploads);
+  const uploads: Upload[] = [];
+  await inSlices(files, ({ key, file }) => {
+    const upload = name({ wanted: folder + key, count: 1, key: folder + key, file });
+    library.expect(upload);
+    uploads.push(upload);
+  });
+  batch(() => {
+    library.showFirst(uploads.map(({ key }) => key));
+    count({ total: uploads.length });
+    enqueue(uploads);
+  });
 }
 
 function enqueue(uploads: Upload[]): void {
@@ -93,10 +99,8 @@ export function resume(): void {
 export function stop(): void {
   isPaused.value = false;
   const waiting = queue.splice(0);
-  batch(() => {
-    for (const upload of waiting) fail(upload, "You stopped this upload.");
-  });
   for (const controller of controllers) controller.abort();
+  void inSlices(waiting, (upload) => fail(upload, "You stopped this upload."));
 }
 
 export function retry(key: string): void {
@@ -109,9 +113,7 @@ export function retry(key: string): void {
 }
 
 export function retryAll(): void {
-  batch(() => {
-    for (const key of [...failures.keys()]) retry(key);
-  });
+  void inSlices([...failures.keys()], retry);
 }
 
 export function dismiss(key: string): void {
@@ -143,12 +145,10 @@ function sendNext(): void {
 }
 
 // The upload under the first name, numbered from its count, that the page knows no other file of.
-function name(upload: Upload, taken: Set<string> = new Set()): Upload {
+function name(upload: Upload): Upload {
   let { wanted, count: number } = upload;
-  while (taken.has(numbered(wanted, number)) || !isFree(numbered(wanted, number))) number++;
-  const key = numbered(wanted, number);
-  taken.add(key);
-  return { ...upload, count: number, key };
+  while (!isFree(numbered(wanted, number))) number++;
+  return { ...upload, count: number, key: numbered(wanted, number) };
 }
 
 function isFree(key: string): boolean {
@@ -184,7 +184,10 @@ function sendAsNext(upload: Upload, signal: AbortSignal): Promise<void> {
   if (isOnItsWay(upload.key)) library.remove(upload.key);
   own.delete(upload.key);
   own.add(next.key);
-  library.announce([next]);
+  batch(() => {
+    library.expect(next);
+    library.showFirst([next.key]);
+  });
   return send(next, signal);
 }
 
