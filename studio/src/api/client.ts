@@ -187,6 +187,12 @@ export const originalUrl = (id: string) => address(`/images/${id}/original`);
 
 export const newest = async () => (await list({ limit: MAX_IDS })).images;
 
+// What an archive needs to know of an image.
+export type Archivable = Pick<Image, "id" | "bucket" | "original" | "status" | "renditions" | "facts" | "created_at">;
+
+export const archivable = async (ids: readonly string[]) =>
+  (await list<Archivable>({ ids: ids.join() }, ["renditions", "facts", "created_at"])).images;
+
 export const byIds = async (ids: string[]) => (await list({ ids: ids.join() })).images;
 
 export const sendJson = (path: string, body: object, signal: AbortSignal | null = null) =>

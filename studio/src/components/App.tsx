@@ -9,6 +9,7 @@ import { workingCount } from "../state/library";
 import { isOnAws } from "../api/aws";
 import { address } from "../api/client";
 import { AddByUrl } from "./AddByUrl";
+import { ArchiveTray } from "./ArchiveTray";
 import { FilePickers, chooseFiles, chooseFolder, takePhoto } from "./Choose";
 import { Details } from "./Details";
 import { hasDialog } from "./Dialog";
@@ -30,7 +31,10 @@ export function App() {
       <Details />
       <Selection />
       <AddByUrl />
-      <Tray />
+      <div class="trays">
+        <Tray />
+        <ArchiveTray />
+      </div>
       {mayWrite.value && <DropZone />}
       {!hasDialog() && <Toasts />}
     </>

@@ -2,16 +2,16 @@
 
 import { useEffect } from "preact/hooks";
 
-import { isOnAws } from "../api/aws";
 import { counted } from "../labels";
 import { mayDelete, mayWrite } from "../state/access";
+import { isMaking } from "../state/archive";
 import * as bulk from "../state/bulk";
 import * as library from "../state/library";
 import * as removal from "../state/removal";
 import * as selection from "../state/selection";
 import { hasDialog } from "./Dialog";
 
-// What the server puts into one archive.
+// What is put into one archive, by the server or by the page.
 const MAX_ARCHIVED = 1000;
 
 export function Selection() {
@@ -21,7 +21,6 @@ export function Selection() {
   if (!count || hasDialog()) return null;
   const ids = () => selection.selectedItems().map(({ id }) => id);
   const isTooMany = count > MAX_ARCHIVED;
-  const limit = isTooMany ? `An archive has at most ${MAX_ARCHIVED.toLocaleString("en")} images` : undefined;
   return (
     <aside class="selection" id="selection" aria-label="Selected images">
       <p class="chosen" role="status">
@@ -38,16 +37,18 @@ export function Selection() {
             Render again
           </button>
         )}
-        {!isOnAws && (
-          <>
-            <button class="button small" type="button" disabled={isTooMany} title={limit} onClick={() => bulk.download(ids(), "originals")}>
-              Download originals
-            </button>
-            <button class="button small" type="button" disabled={isTooMany} title={limit} onClick={() => bulk.download(ids(), "renditions")}>
-              Download renditions
-            </button>
-          </>
-        )}
+        {(["originals", "renditions"] as const).map((content) => (
+          <button
+            key={content}
+            class="button small"
+            type="button"
+            disabled={isTooMany || isMaking.value}
+            title={isTooMany ? `An archive has at most ${MAX_ARCHIVED.toLocaleString("en")} images` : undefined}
+            onClick={() => bulk.download(ids(), content)}
+          >
+            Download {content}
+          </button>
+        ))}
         {mayDelete.value && (
           <button class="button small danger" type="button" onClick={removeChosen}>
             Delete

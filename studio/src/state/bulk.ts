@@ -2,8 +2,11 @@
 
 import { signal } from "@preact/signals";
 
+import { isOnAws } from "../api/aws";
 import * as api from "../api/client";
+import type { Content } from "../api/archived";
 import { counted } from "../labels";
+import * as archive from "./archive";
 import { say, sayError } from "./toasts";
 
 // The browser opens six connections; the events and the pictures of the page need some.
@@ -41,7 +44,7 @@ export async function inParallel<T>(doing: string, items: readonly T[], run: (it
 
 // A page that closes would end the requests that are left.
 export function start(): void {
-  addEventListener("beforeunload", (event) => tasks.peek().length && event.preventDefault());
+  addEventListener("beforeunload", (event) => (tasks.peek().length || archive.isMaking.peek()) && event.preventDefault());
 }
 
 export async function reprocess(ids: readonly string[]): Promise<void> {
@@ -53,8 +56,13 @@ export async function reprocess(ids: readonly string[]): Promise<void> {
   if (lastError) sayError(lastError);
 }
 
-// The browser itself sends the form, and streams the archive into a file.
-export function download(ids: readonly string[], content: "originals" | "renditions"): void {
+export function download(ids: readonly string[], content: Content): void {
+  if (isOnAws) void archive.make(ids, content);
+  else submit(ids, content);
+}
+
+// The browser itself sends the form, and streams the server's archive into a file.
+function submit(ids: readonly string[], content: Content): void {
   const form = document.createElement("form");
   form.method = "post";
   form.action = api.address("/archives");
