@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from image_processor.api.error_status import delivery_status
-from image_processor.config.settings import PREFIX, URL_SETTINGS, dialect_settings
+from image_processor.config.settings import PREFIX, URL_SETTINGS, SettingSpec, dialect_settings
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.url.parameter_names import ALIASES
 from image_processor.delivery.url.parser import parse_url
 from image_processor.delivery.url.signing import Keyring
 from image_processor.domain.errors import Forbidden, NotWritable, SignatureMissing
 
-TEXT = (Path(__file__).parents[1] / "docs" / "urls.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[1] / "docs"
+TEXT = (DOCS / "urls.md").read_text(encoding="utf-8")
 KEY, SECRET = "photos/ä cat.jpg", "a-secret-of-16-signs"
 PARAMETERS = {"w": "500", "fm": "auto", "blur": "3", "expires": "1900000000"}
 
@@ -67,9 +68,23 @@ def test_every_code_of_a_signature_is_told_with_its_status() -> None:
         assert f"| {delivery_status(kind(''))} | `{kind.code}` |" in TEXT
 
 
-def test_every_setting_of_urls_is_told() -> None:
-    missing = [row.name for row in (*URL_SETTINGS, *dialect_settings()) if PREFIX + row.name not in TEXT]
-    assert missing == []
+@pytest.mark.parametrize(
+    ("anchor", "title", "rows"),
+    [
+        ("renditions-by-url", "## Renditions by URL", URL_SETTINGS),
+        ("urls-of-other-products", "## URLs of other products", dialect_settings()),
+    ],
+)
+def test_the_settings_of_urls_are_in_the_tables_that_the_page_links(
+    anchor: str, title: str, rows: tuple[SettingSpec, ...]
+) -> None:
+    """They are not repeated: a second table would need each change, too."""
+    assert f"](settings.md#{anchor})" in TEXT
+    table = (
+        (DOCS / "settings.md").read_text(encoding="utf-8").partition(f"{title}\n")[2].partition("\n## ")[0]
+    )
+    assert [row.name for row in rows if f"`{PREFIX}{row.name}`" not in table] == []
+    assert f"\n| `{PREFIX}" not in TEXT
 
 
 def test_the_aliases_and_steps_are_those_of_the_code() -> None:
