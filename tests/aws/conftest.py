@@ -24,7 +24,7 @@ def owner(aws: EmulatedAws) -> Mapping[str, str]:
     return {
         "HOME": os.environ.get("HOME", "/"),
         "PATH": os.pathsep.join(map(str, tools)),
-        "PYTHONPATH": str(Path(__file__).parent / "quick_sam"),
+        "PYTHONPATH": str(Path(__file__).parent / "quick_cli"),
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ENDPOINT_URL": aws.endpoint,
         "AWS_ACCESS_KEY_ID": ACCOUNT,
