@@ -23,7 +23,7 @@ Pixels = NDArray[np.float64]
 T = TypeVar("T")
 
 pillow_heif.register_heif_opener()
-assert pillow_jxl.Encoder  # importing it registers the format
+assert pillow_jxl.Encoder is not None  # importing it registers the format
 
 READABLE = ("jpeg", "progressive", "png", "webp", "avif", "gif", "tiff")
 """What `encoded` can write, one of every input format at least."""

@@ -8,8 +8,8 @@ import signal
 from contextlib import suppress
 
 from drawing import encoded, photograph
-from test_probe import jpeg_of
 
+from hostile.bombs import jpeg_of
 from image_processor.domain.models import Limits
 from image_processor.domain.transformation import parse
 from image_processor.engine.worker.isolation import IsolatedRenderer

@@ -48,7 +48,8 @@ PHOTOS = {"opaque": photo, "alpha": photo_with_alpha}
 
 
 def luma(planes: NDArray[Any]) -> NDArray[Any]:
-    return planes[..., :3] @ LUMA
+    light: NDArray[Any] = planes[..., :3] @ LUMA
+    return light
 
 
 def to_light(coded: NDArray[Any]) -> NDArray[Any]:
@@ -59,4 +60,7 @@ def to_light(coded: NDArray[Any]) -> NDArray[Any]:
 
 def from_light(light: NDArray[Any]) -> NDArray[Any]:
     clipped = np.clip(light, 0, 1)
-    return 255 * np.where(clipped <= 0.0031308, clipped * 12.92, 1.055 * clipped ** (1 / 2.4) - 0.055)
+    coded: NDArray[Any] = 255 * np.where(
+        clipped <= 0.0031308, clipped * 12.92, 1.055 * clipped ** (1 / 2.4) - 0.055
+    )
+    return coded

@@ -12,9 +12,9 @@ import pytest
 import pyvips
 from drawing import animated, corners, encoded, flat, made, opened, photograph
 from PIL import Image, ImageCms, ImageSequence
-from tests.hostile.metadata_canaries import WITH_CANARIES, canaries_in
-from tests.hostile.oversized import box
 
+from hostile.metadata_canaries import WITH_CANARIES, canaries_in
+from hostile.oversized import box
 from image_processor.domain.models import IccPolicy, KeepSmaller, Limits, TruncatedPolicy
 from image_processor.domain.transformation import parse
 from image_processor.engine.codecs import webp_parts

@@ -9,8 +9,8 @@ import pytest
 from drawing import animated, corners, encoded, flat, photograph
 from msgspec import Struct
 from PIL import Image
-from tests.hostile.bombs import jpeg_of
 
+from hostile.bombs import jpeg_of
 from image_processor.config.setting_specs import ALL_SETTINGS, LIMIT_SETTINGS
 from image_processor.config.settings import from_environment
 from image_processor.domain.errors import FIXES, Refused

@@ -10,7 +10,7 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from drawing import animated, encoded, photograph
@@ -72,7 +72,7 @@ def exif(*, identifier: bytes = b"Exif\0\0") -> bytes:
     return identifier + _block([first, photo, gps, third], picture)
 
 
-def _block(directories: list[list[tuple[int, int, bytes | None]]], tail: bytes) -> bytes:
+def _block(directories: Sequence[Sequence[tuple[int, int, bytes | None]]], tail: bytes) -> bytes:
     """Consecutive little-endian directories: the first points to the second and third and is followed by the
     fourth, which points to ``tail``."""
     sizes = [6 + sum(12 + len(value or b"") + 2 for _, _, value in rows) for rows in directories]
@@ -86,7 +86,7 @@ def _block(directories: list[list[tuple[int, int, bytes | None]]], tail: bytes) 
 
 
 def _directory(
-    rows: list[tuple[int, int, bytes | None]], start: int, following: int, pointed: Iterator[int]
+    rows: Sequence[tuple[int, int, bytes | None]], start: int, following: int, pointed: Iterator[int]
 ) -> bytes:
     sizes = {2: 1, 3: 2, 4: 4, 5: 8, 7: 1}
     head, outside = struct.pack("<H", len(rows)), b""

@@ -36,9 +36,9 @@ class Backend:
         """Open the upload store, the processed store and the catalog."""
         if self.kind == "directory":
             stores = DirectoryStore(Path(self.uploads)), DirectoryStore(Path(self.processed))
-            return *stores, SqliteCatalog(Path(self.catalog))
-        opened = [aws.open_store(self.endpoint, bucket) for bucket in (self.uploads, self.processed)]
-        return *opened, aws.open_catalog(self.endpoint, self.catalog)
+            return (*stores, SqliteCatalog(Path(self.catalog)))
+        uploads, processed = (aws.open_store(self.endpoint, name) for name in (self.uploads, self.processed))
+        return uploads, processed, aws.open_catalog(self.endpoint, self.catalog)
 
 
 def directory(folder: Path) -> Backend:

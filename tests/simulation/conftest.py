@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from simulation.system import simulated_threads
 
 
 @pytest.fixture
-def simulated():
+def simulated() -> Iterator[None]:
     with simulated_threads():
         yield

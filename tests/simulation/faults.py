@@ -17,7 +17,7 @@ from image_processor.domain.errors import PreconditionFailed, Unavailable
 from .loop import Loop, Process
 
 if TYPE_CHECKING:
-    from .simulator import Simulator
+    from .system import SimulatedSystem
     from .troubles import Troubles
 
 
@@ -80,7 +80,7 @@ _LEASING = ("catalog.acquire", "catalog.release")
 class FaultyPort:
     """A port as one process calls it."""
 
-    def __init__(self, sim: Simulator, process: Process, side: str, port: Any) -> None:
+    def __init__(self, sim: SimulatedSystem, process: Process, side: str, port: Any) -> None:
         self._sim, self._process, self._side, self._port = sim, process, side, port
 
     def __getattr__(self, name: str) -> Any:
@@ -89,10 +89,14 @@ class FaultyPort:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             what = f"{side}.{name}"
+
+            def act() -> Any:
+                return method(*args, **kwargs)
+
             return sim.faults.call(
                 process,
                 what,
-                lambda: sim.effect(process, what, args, lambda: method(*args, **kwargs)),
+                lambda: sim.effect(process, what, args, act),
                 _key_of(args),
             )
 

@@ -124,7 +124,7 @@ def draw_history(random: Random, *, actions: int = 0, keys: int = 0) -> History:
     """A history of about ten actions on a few keys, or of as many as given."""
     chosen_keys = _keys(random, keys)
     length = random.choice([20.0, 200.0, 3000.0])
-    drawn = []
+    drawn: list[UserAction] = []
     bodies: dict[str, bytes | None] = {}
     for at in sorted(random.uniform(0, length) for _ in range(actions or random.randint(2, 12))):
         key = random.choice(chosen_keys)

@@ -47,7 +47,7 @@ class Process:
             raise Killed
 
 
-class Thread(greenlet):
+class Thread(greenlet):  # type: ignore[misc]  # greenlet has no types
     """One thread of a process. Its errors propagate to the loop unless the process is dead."""
 
     process: Process

@@ -42,10 +42,11 @@ class Unconditional:
 
 
 def ignore_conditions(sim: Simulator) -> None:
-    sim.port = lambda side, port: Unconditional(port) if side == "processed" else port
+    change = lambda side, port: Unconditional(port) if side == "processed" else port  # noqa: E731
+    vars(sim)["port"] = change
 
 
-class WithoutFinalCheck(Processor):
+class WithoutFinalCheck(Processor, frozen=True):
     """Does not look at the original again after completing."""
 
     def process(self, upload: Any) -> Outcome:
@@ -55,14 +56,14 @@ class WithoutFinalCheck(Processor):
             raise Unavailable(str(error)) from error
 
 
-class WithoutDeletion(Processor):
+class WithoutDeletion(Processor, frozen=True):
     """Leaves stale renditions in the store."""
 
     def _delete_stale(self, stored: Any, *, keep: Any) -> None:
         pass
 
 
-class TrustsDeleteEvents(Processor):
+class TrustsDeleteEvents(Processor, frozen=True):
     """Deletes on a delete event without a look at the original."""
 
     def process(self, upload: Any) -> Outcome:
@@ -74,14 +75,14 @@ class TrustsDeleteEvents(Processor):
         return Outcome(upload.key, OutcomeStatus.DELETED)
 
 
-class TrustsEarlyRead(Processor):
+class TrustsEarlyRead(Processor, frozen=True):
     """Uses what was read before the lease, whatever version the record has."""
 
     def _resolve_original(self, record: Any, early: Any) -> Any:
         return OriginalState(early.entry.version) if early else super()._resolve_original(record, early)
 
 
-class KeepsLeaseOnError(Processor):
+class KeepsLeaseOnError(Processor, frozen=True):
     """Does not release its lease after an error."""
 
     def _attempt(self, upload: Any) -> Outcome:
@@ -104,7 +105,7 @@ class NeverReleases:
         pass
 
 
-class IgnoresLostLease(Processor):
+class IgnoresLostLease(Processor, frozen=True):
     """Writes on after its lease is lost."""
 
     def _target(self, lease: Any) -> UploadTarget:
@@ -114,7 +115,7 @@ class IgnoresLostLease(Processor):
         )
 
 
-class TargetThatIgnoresLostLease(UploadTarget):
+class TargetThatIgnoresLostLease(UploadTarget, frozen=True):
     def _renew(self, lease: Any, messages: Any = ()) -> Any:
         try:
             return super()._renew(lease, messages)
@@ -122,7 +123,7 @@ class TargetThatIgnoresLostLease(UploadTarget):
             return lease
 
 
-class TrustsRecord(Processor):
+class TrustsRecord(Processor, frozen=True):
     """Compares the plan with the record only, not with the stored renditions."""
 
     def _is_done(self, record: Any, plan: Any, original: Any) -> bool:
@@ -131,14 +132,14 @@ class TrustsRecord(Processor):
         )
 
 
-class IgnoresVersion(Processor):
+class IgnoresVersion(Processor, frozen=True):
     """Does not notice that the original has another version."""
 
     def _is_done(self, record: Any, plan: Any, original: Any) -> bool:
         return super()._is_done(record, plan, replace(original, version=record.version))
 
 
-class KeepsLazyRenditions(Processor):
+class KeepsLazyRenditions(Processor, frozen=True):
     """Keeps the renditions of lazy presets that views of earlier versions have made."""
 
     def _replaced(self, upload: Any, plan: Any, before: Any, original: Any, stored: Any) -> Any:
@@ -146,10 +147,10 @@ class KeepsLazyRenditions(Processor):
         return [entry for entry in stored if entry.key not in plan.lazy]
 
 
-class SearchesOriginalsOnly(MergingReconciler):
+class SearchesOriginalsOnly(MergingReconciler, frozen=True):
     """Finds lost uploads, but no orphans."""
 
-    def _check_strays(self, strays: Any) -> Any:  # noqa: ARG002 - the mutation
+    def _check_candidates(self, candidates: Any) -> Any:  # noqa: ARG002 - the mutation
         return iter(())
 
     def _from_records(self, after: Any) -> Any:  # noqa: ARG002 - the mutation
@@ -159,7 +160,7 @@ class SearchesOriginalsOnly(MergingReconciler):
         return iter(())
 
 
-class StopsAtUnreadableKeys(MergingReconciler):
+class StopsAtUnreadableKeys(MergingReconciler, frozen=True):
     """Ends at the first key that cannot be read."""
 
     def inspect(self, key: str) -> Any:
@@ -172,7 +173,7 @@ class StopsAtUnreadableKeys(MergingReconciler):
         return check()
 
 
-class DeletesWhatIsUnreadable(Processor):
+class DeletesWhatIsUnreadable(Processor, frozen=True):
     """Takes an original that cannot be read for a deleted one."""
 
     def _resolve_original(self, record: Any, early: Any) -> Any:
@@ -180,7 +181,7 @@ class DeletesWhatIsUnreadable(Processor):
         return None if original is None or original.is_unreadable else original
 
 
-class RefusesWhatIsUnreadable(Processor):
+class RefusesWhatIsUnreadable(Processor, frozen=True):
     """Does not keep the renditions of a version that cannot be read any more."""
 
     def _is_done(self, record: Any, plan: Any, original: Any) -> bool:
@@ -192,7 +193,7 @@ class RefusesWhatIsUnreadable(Processor):
         return False
 
 
-class NeverReadsAgain(MergingReconciler):
+class NeverReadsAgain(MergingReconciler, frozen=True):
     """Takes a refusal as unreadable for final."""
 
     def find_drift_among(self, *args: Any) -> Any:
@@ -200,7 +201,7 @@ class NeverReadsAgain(MergingReconciler):
         return None if drift is Drift.READABLE else drift
 
 
-class ForgetsUnreleasedLeases(Processor):
+class ForgetsUnreleasedLeases(Processor, frozen=True):
     """Waits for the end of a lease that it could not release."""
 
     def _acquire_lease(self, upload: Any) -> Any:
@@ -210,7 +211,7 @@ class ForgetsUnreleasedLeases(Processor):
         return super()._acquire_lease(upload)
 
 
-class ReleasesBeforeItsWritesEnd(Processor):
+class ReleasesBeforeItsWritesEnd(Processor, frozen=True):
     """Gives its lease back while puts are under way."""
 
     def _abandon(self, lease: Any, executor: Any) -> None:
@@ -218,7 +219,7 @@ class ReleasesBeforeItsWritesEnd(Processor):
         executor.shutdown(cancel_futures=True)
 
 
-class CompletesBeforeItDeletes(Processor):
+class CompletesBeforeItDeletes(Processor, frozen=True):
     """Gives its lease back before it deletes stale renditions."""
 
     def _complete(self, lease: Any, record: Any, stored: Any) -> Outcome:
@@ -243,7 +244,7 @@ class NeverDeletes:
         pass
 
 
-class RefusesAfterAStop(Processor):
+class RefusesAfterAStop(Processor, frozen=True):
     """Takes a renderer that stopped for a refusal of the file."""
 
     def _render(self, *args: Any) -> Any:
@@ -253,14 +254,14 @@ class RefusesAfterAStop(Processor):
             raise Refused(Reason.TOO_SLOW, str(error)) from error
 
 
-class TargetThatTrustsItsClock(UploadTarget):
+class TargetThatTrustsItsClock(UploadTarget, frozen=True):
     """Believes that its lease is its own as long as its own clock says so."""
 
     def _renew(self, lease: Any, messages: Any = ()) -> Any:
         return lease if self.clock() < lease.expires_at else super()._renew(lease, messages)
 
 
-class TrustsItsClock(Processor):
+class TrustsItsClock(Processor, frozen=True):
     """Does not ask the catalog whether its lease is lost."""
 
     def _target(self, lease: Any) -> UploadTarget:
@@ -268,7 +269,7 @@ class TrustsItsClock(Processor):
         return TargetThatTrustsItsClock(**{name: getattr(target, name) for name in target.__struct_fields__})
 
 
-class ForgetsChangesThatItCannotRecord(Processor):
+class ForgetsChangesThatItCannotRecord(Processor, frozen=True):
     """Has the CDN forget nothing if it has changed renditions but lost its lease."""
 
     @contextmanager
@@ -298,7 +299,7 @@ def use_webhook_sender(class_: type[WebhookSender]) -> Callable[[Simulator], Non
     return lambda sim: setattr(sim, "webhook_sender_class", class_)
 
 
-class AnnouncesNothing(Processor):
+class AnnouncesNothing(Processor, frozen=True):
     """Does not put the invalidation into the outbox before it changes what no record describes."""
 
     def _announce(self, lease: Any, before: Any) -> Any:  # noqa: ARG002 - the mutation
@@ -320,7 +321,7 @@ class CatalogWithoutOutbox(MemoryCatalog):
         return (replace(entry, unsent=()) for entry in super().scan_entries(after=after))
 
 
-class ForgetsFailedMessages(Processor):
+class ForgetsFailedMessages(Processor, frozen=True):
     """Removes messages from the outbox whether they could be sent or not."""
 
     def _send_messages(self, outcome: Outcome) -> Outcome:
@@ -343,7 +344,7 @@ def keep_deleted_records(sim: Simulator) -> None:
     sim.object_catalog_class, sim.records_as_objects = KeepsDeletedRecords, True
 
 
-class ServesStale(RenditionRepository):
+class ServesStale(RenditionRepository, frozen=True):
     """Serves on-demand renditions of any version of the original."""
 
     def find(self, ref: Any) -> Any:

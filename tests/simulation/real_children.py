@@ -50,7 +50,7 @@ class FakeChildRenderer(IsolatedRenderer):
     def __init__(self, marker: str) -> None:
         super().__init__()
         path = [str(_TESTS), str(_TESTS.parent / "src")]
-        self._program = _PROGRAM.format(path=path, marker=marker)  # type: ignore[misc]
+        self._program = _PROGRAM.format(path=path, marker=marker)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ The functions call the real process function as Lambda does.
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 from image_processor.aws_lambda import process_function as app_ingest
 from image_processor.config.recipe import Recipe
@@ -63,15 +64,13 @@ class Simulator(SimulatedSystem):
         length = max(action.at for action in self.history.actions)
         self.troubles.schedule(self.history.keys, length, self.loop.at, self._deny)
         for action in self.history.actions:
-            self.loop.at(action.at, lambda action=action: self.act(action.key, action.body))
+            self.loop.at(action.at, partial(self.act, action.key, action.body))
         for at in self.history.noise:
             self.loop.at(at, lambda: self.send(self._noise()))
         for at in self.history.reconciles:
             self.loop.at(at, self.reconcile)
         for request in self.history.requests:
-            self.loop.at(
-                request.at, lambda request=request: self.request(request.key, request.transformation)
-            )
+            self.loop.at(request.at, partial(self.request, request.key, request.transformation))
         self._start_functions()
 
     def _deny(self, denial: set[str], key: str) -> None:
@@ -117,7 +116,7 @@ class Simulator(SimulatedSystem):
             text = messages.notification(self.random, key, deleted=body is None, sequencer=self._sequencer)
             self._sent_bodies.append(text)
             delay = self.profile.late * self.random.random() ** 3
-            self.loop.at(self.loop.now + delay, lambda text=text: self.send(text))
+            self.loop.at(self.loop.now + delay, partial(self.send, text))
 
     def _noise(self) -> str:
         """A message that must change nothing."""

@@ -16,8 +16,7 @@ from unittest.mock import patch
 
 from msgspec.structs import replace
 
-from image_processor.aws_lambda import invalidate_function
-from image_processor.aws_lambda import process_function as app_ingest
+from image_processor.aws_lambda import invalidate_function, log
 from image_processor.catalog.objects import ObjectCatalog
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.config.recipe import Recipe
@@ -80,8 +79,8 @@ def simulated_threads() -> Iterator[None]:
     with (
         patch.object(process_module, "ThreadPoolExecutor", SimulatedExecutor),
         patch("concurrent.futures.ThreadPoolExecutor", SimulatedExecutor),
-        patch.object(app_ingest.log, "line", lambda *_args, **_facts: None),
-        patch.object(app_ingest.log, "metrics", lambda *_args: None),
+        patch.object(log, "line", lambda *_args, **_facts: None),
+        patch.object(log, "metrics", lambda *_args: None),
         patch.object(webhooks._log, "warning", lambda *_args: None),
     ):
         yield
@@ -130,7 +129,7 @@ class SimulatedSystem:
         self.faults = FaultInjector(
             self.loop, profile, Random(f"line {seed}"), self.note, troubles=self.troubles
         )
-        self.catalog = OneMachineCatalog() if profile.webhooks else MemoryCatalog()
+        self.catalog: Any = OneMachineCatalog() if profile.webhooks else MemoryCatalog()
         self.records_as_objects = self.random.random() < 0.25 and not profile.webhooks
         is_down = profile.webhooks and self.random.random() < 0.3
         self.receiver_is_back_at = _OUTAGE if is_down else 0.0
@@ -219,7 +218,7 @@ class SimulatedSystem:
             self._now,
             self.random.random,
         )
-        sender._post = partial(self._post_webhook, process)
+        vars(sender)["_post"] = partial(self._post_webhook, process)
         while self.catalog.event_queue().next_due() is not None:
             try:
                 pause = sender.send_due()
@@ -294,7 +293,7 @@ class SimulatedSystem:
     def port(self, side: str, port: Any) -> Any:  # noqa: ARG002 - mutations replace it
         return port
 
-    def effect(self, process: Process, what: str, args: tuple[Any, ...], act: Call) -> Any:
+    def effect(self, process: Process, what: str, args: tuple[Any, ...], act: Callable[[], Any]) -> Any:
         """Let a call have its effect. A worker must not change a rendition after it has given its lease back:
         another one may have acquired it."""
         if what in _CHANGES and not (process.name.startswith("request") or process.deletes_orphan):

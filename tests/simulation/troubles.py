@@ -4,6 +4,7 @@ renderers that stop, and clocks that jump."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from random import Random
 
 from support.memory_store import MemoryStore
@@ -53,10 +54,10 @@ class Troubles:
             if random.random() < profile.refuse:
                 denial = random.choice(self._denials)
                 begin = random.uniform(0, length)
-                at(begin, lambda denial=denial, key=key: deny(denial, key))
+                at(begin, partial(deny, denial, key))
                 if random.random() < 0.5:
                     end = random.uniform(begin, 1.5 * length)
-                    at(end, lambda denial=denial, key=key: denial.discard(key))
+                    at(end, partial(denial.discard, key))
             if random.random() < profile.slow:
                 self._slow.add(key)
         if profile.full:

@@ -14,6 +14,7 @@ import threading
 from contextlib import nullcontext
 from typing import Any
 
+from image_processor.aws_lambda import log
 from image_processor.aws_lambda import process_function as app_ingest
 from support.ingest import BUCKET, fake_render
 
@@ -55,7 +56,8 @@ def work(job: dict[str, Any], backend: Backend) -> list[str]:
         timer.start()
     count = [job["kill_at"] or 0]
     uploads, processed, catalog = (KillingPort(port, count) for port in backend.open())
-    app_ingest.log.line = app_ingest.log.metrics = lambda *_args, **_more: None  # type: ignore[assignment]
+    for name in ("line", "metrics"):
+        setattr(log, name, lambda *_args, **_more: None)
     in_child = isolated_render(job["children"], job["stop"]) if job["children"] else nullcontext(fake_render)
     with in_child as render:
         ports = uploads, processed, catalog
