@@ -38,10 +38,10 @@ HEALTH_PATH = "/health"
 class OpenConnections:
     """Closes connections that wait too long for their client, and limits their number.
 
-    Above MAX_CONNECTIONS, one is closed that waits for its client: of those without a request the one that
-    has waited longest, else the oldest event stream, else the response that has not been read for longest,
-    else the oldest request that waits for a stranger's body. A new one is closed only if all others have work
-    in progress.
+    Above MAX_CONNECTIONS, one that waits for its client is closed. The first choice is the one that has
+    waited longest without a request, then the oldest event stream, then the response that has not been read
+    for longest, then the oldest request that waits for a stranger's body. The new connection is closed only
+    if all others have work in progress.
     """
 
     def __init__(self) -> None:

@@ -1,5 +1,5 @@
-"""What the server and its hit servers tell each other: messages over a pair of sockets, some with the
-descriptor of a connection."""
+"""The messages between the server and its hit servers, over a pair of sockets. Some carry the descriptor of a
+connection."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class HitStatistics:
         return seconds
 
     def take(self) -> HitCounts | None:
-        """What was counted, and begin anew; None if nothing was."""
+        """Return what was counted, and start again from zero. None if nothing was."""
         if not self._statuses:
             return None
         statuses = {status.decode(): number for status, number in self._statuses.items()}

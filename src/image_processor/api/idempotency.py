@@ -193,7 +193,7 @@ def _last_stored(scope: Scope) -> int:
 
 
 def _name(scope: Scope, key: str) -> str:
-    """What identifies a key of one caller. A token's digest is hashed: the file tells nobody a key."""
+    """What identifies a key of one caller. A token's digest is hashed, so the file reveals no key."""
     token = caller_of(HTTPConnection(scope)).token
     owner = token.digest if token else ""
     return hashlib.sha256(f"{owner}\n{key.strip(chr(34))}".encode()).hexdigest()

@@ -1,6 +1,6 @@
 """Metrics of one machine for Prometheus: what is counted as it happens, and what is read at each scrape.
 
-Everything but hits happens in the server's process, and hit servers tell it what they have counted once a
+Everything but hits happens in the server's process, and hit servers send it what they have counted once a
 second, so one registry has all. Labels have few values: none is chosen by a client.
 """
 

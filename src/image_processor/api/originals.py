@@ -229,7 +229,7 @@ def zipped(files: Iterable[ArchivedFile]) -> Iterator[bytes]:
 
 def _open(file: ArchivedFile) -> tuple[Entry, Iterator[bytes]] | None:
     """The file and its bytes, of one version; None if it does not exist, also where it is deleted at this
-    moment: an archive that has begun cannot tell of an error."""
+    moment: an archive that has begun cannot report an error."""
     for _ in range(_OPEN_ATTEMPTS):
         try:
             entry = file.store.head(file.key).entry

@@ -198,7 +198,7 @@ class ImageModel(Model):
 
     @classmethod
     def of(cls, record: Record, base: str | None, recipe: Recipe | None = None) -> Self:
-        """``base`` is the base URL of renditions, None if nothing serves them. ``recipe`` tells the lazy
+        """``base`` is the base URL of renditions, None if nothing serves them. ``recipe`` has the lazy
         presets, whose renditions no record lists."""
         summary, processed = record.summary, record.processed
         return cls(

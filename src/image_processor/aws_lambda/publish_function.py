@@ -31,7 +31,7 @@ Send = Callable[[str, dict[str, str]], None]
 
 
 def handle(event: dict[str, Any], publish: Publish = publish_edge) -> dict[str, Any]:
-    """Publish, and tell CloudFormation how it went. On deletion nothing is done: the store goes with the
+    """Publish, and report the result to CloudFormation. On deletion nothing is done: the store goes with the
     stack."""
     return respond(event, publish, _put)
 

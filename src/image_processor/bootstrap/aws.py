@@ -325,7 +325,7 @@ def build_outbox(settings: Settings, access: AwsAccess) -> Outbox:
 
 
 def build_invalidation(settings: Settings, access: AwsAccess = AwsAccess()) -> Send | None:  # noqa: B008 - frozen
-    """What has the CDN forget an image, None if there is no CDN to tell. Raises InvalidSettings."""
+    """Invalidates an image in the CDN; None without a CDN. Raises InvalidSettings."""
     if settings.invalidation_queue is not None:
         return _queued_invalidation(settings.invalidation_queue, access)
     if settings.distribution is not None:

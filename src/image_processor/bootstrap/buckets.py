@@ -84,7 +84,7 @@ def build_bucket_outbox(settings: Settings) -> Outbox | None:
 
 
 def build_bucket_invalidation(settings: Settings) -> Send | None:
-    """What has a CDN in front of the buckets forget an image; None without one. Raises InvalidSettings."""
+    """Invalidates an image in the CDN in front of the buckets; None without one. Raises InvalidSettings."""
     return build_invalidation(settings, bucket_access())
 
 

@@ -1,4 +1,5 @@
-"""What the commands for AWS work on: a stack, which tells its settings, or what the environment names.
+"""What the commands for AWS work on: a stack, from which its settings are read, or what the environment
+names.
 
 A stack is read by one call, GetFunction of its function `process`: what the function runs with cannot differ
 from what the stack does. It has the settings, no secrets, and the package, which holds a recipe that was

@@ -176,7 +176,7 @@ def _sample(workload: Workload) -> ImageMetadata:
 
 def _encode(transformation: Transformation, original: ImageMetadata) -> float:
     """Milliseconds of one rendition. A format that was not measured counts as the slowest one; a size that
-    only pixels tell counts as the original's."""
+    depends on pixels counts as the original's."""
     measured = price_file()["measured"]["encode_per_megapixel"]
     size = output_size(transformation, original)
     area = size.area if size else original.width * original.height

@@ -1,4 +1,4 @@
-"""How `process` tells what it has done: lines, JSON, and a table at the end."""
+"""What `process` prints: a line or JSON for each file, and a table at the end."""
 
 from __future__ import annotations
 

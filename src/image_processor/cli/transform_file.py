@@ -91,7 +91,7 @@ def _print_note(line: str) -> None:
 
 
 def _in_format_of(out: str, text: str) -> Transformation:
-    """The transformation; without `fm` in the format that the file's name tells."""
+    """The transformation. Without `fm` its format follows from the name of the file."""
     transformation = parse(text)
     extension = Path(out).suffix.lower().removeprefix(".")
     format_ = _FORMATS_BY_EXTENSION.get(extension)

@@ -44,7 +44,7 @@ _MAX_ATTEMPTS = 3
 """Renderings of one request whose original changes meanwhile, before the client has to retry."""
 
 _SMALL = Transformation(width=512, height=512, fit=Fit.INSIDE)
-"""What is decoded to tell whether an alpha channel is opaque: small, but with rounded corners still seen."""
+"""What is decoded to see whether an alpha channel is opaque: small, but with rounded corners still seen."""
 
 _NOT_STORED = ""
 """The version of a rendition for which there is no room."""

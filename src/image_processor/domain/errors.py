@@ -160,7 +160,7 @@ class Unreadable(Refused):
     """A store has the object and denies reading it, but answers for others: file permissions, an object of
     another owner, a KMS key, an archived object.
 
-    ``version`` is the object's version if the store tells it, else None.
+    ``version`` is the object's version, None if the store does not give it.
     """
 
     code: ClassVar[str] = "unreadable"

@@ -73,7 +73,7 @@ def original_of(prefix: str) -> str | None:
 
 
 def is_plain_prefix(prefix: str) -> bool:
-    """Whether the rendition prefix ``prefix`` tells the original's key: no digest replaces its end."""
+    """Whether the rendition prefix ``prefix`` is the original's key: no digest replaces its end."""
     return len(prefix.encode()) <= _PLAIN_PREFIX_BYTES + 1 or not _HASHED_PREFIX.search(prefix)
 
 

@@ -132,8 +132,8 @@ Exif = tuple[tuple[str, str], ...]
 
 
 class KeepSmaller(StrEnum):
-    """What `keep_smaller` did for a rendition in its original's format and size: that the original's coded
-    data is sent, or why it is not although the rendition has more bytes than the original."""
+    """What `keep_smaller` did for a rendition in its original's format and size. Either the original's coded
+    data is sent, or there is a reason why it is not, although the rendition has more bytes."""
 
     KEPT = "kept"
     """The coded data of the original without its metadata: a new encoding has more bytes."""
@@ -182,7 +182,7 @@ class ImageMetadata(Struct, frozen=True):
 
     @property
     def object_metadata(self) -> dict[str, str]:
-        """What a stored object tells of it beside its bytes."""
+        """The metadata that a stored object has of it."""
         kept = {KEEP_SMALLER: self.keep_smaller.value} if self.keep_smaller else {}
         return {"sha256": self.sha256, **kept}
 
@@ -332,7 +332,7 @@ class MessageKind(StrEnum):
     """What a message of the outbox is for."""
 
     EVENT = "event"
-    """The outcome of work on one original, for whoever subscribed to events."""
+    """The outcome of work on one original, for the receivers of events."""
     INVALIDATION = "invalidation"
     """The CDN must drop the renditions of one original."""
 

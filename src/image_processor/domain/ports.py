@@ -216,7 +216,7 @@ class CachedReads(Protocol):
 
 
 class Validators(Struct, frozen=True):
-    """What tells a remote source which copy the caller has: HTTP's ETag and Last-Modified, as received."""
+    """The version of the caller's copy, for a remote source: HTTP's ETag and Last-Modified, as received."""
 
     etag: str | None = None
     last_modified: str | None = None
@@ -303,9 +303,9 @@ class CatalogEntry(Struct, frozen=True):
 
 
 class RecordState(Struct, frozen=True):
-    """What tells whether a record is current. ``renditions`` are the versions of its renditions by key;
-    ``format`` and ``alpha`` are those of its original, None and False if it is not known.
-    ``has_focus``: its plan is its own, because somebody has set its focus."""
+    """What decides whether a record is current. ``renditions`` are the versions of its renditions by key;
+    ``format`` and ``alpha`` are those of its original, None and False if it is not known. ``has_focus``: its
+    plan is its own, because somebody has set its focus."""
 
     key: str
     status: Status

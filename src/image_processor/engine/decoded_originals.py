@@ -21,8 +21,8 @@ MAX_BYTES = 32 * 1024**2
 
 
 class DecodedOriginalKey(Struct, frozen=True):
-    """What the pixels of a decoded original depend on: the version of its file, and what the decoder was told
-    (as `codecs.decode.open_original`)."""
+    """What the pixels of a decoded original depend on: the version of its file, and the options of the
+    decoder (as `codecs.decode.open_original`)."""
 
     version: Hashable
     shrink: int

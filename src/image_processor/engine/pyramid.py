@@ -82,7 +82,7 @@ def open_source(
         fail_on=header.fail_on,
         target=_drawn_size(source, needed),
     )
-    # A drawing is drawn anew at each size.
+    # A drawing is drawn again at each size.
     if kept is not None and header.frames == 1 and not CODECS[header.format].vector:
         key = DecodedOriginalKey(kept.version, requested_shrink, source.first, header.fail_on)
         whole = _kept(kept.originals, key, source, open_)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 MIN_KEYS = 100
-"""In a library of up to so many originals every deletion is taken as meant."""
+"""In a library of up to this many originals every deletion counts as intended."""
 
 NO_LIMIT = 100
 """As a limit: hold nothing back."""
@@ -28,7 +28,7 @@ class DeletionGuard(Struct, frozen=True):
     gone: int = 0
 
     def after(self, checked: int, gone: int) -> DeletionGuard:
-        """The guard after so many more keys."""
+        """The guard after ``checked`` more keys, of which the originals of ``gone`` are missing."""
         return DeletionGuard(self.checked + checked, self.gone + gone)
 
     def holds(self, limit: int) -> bool:

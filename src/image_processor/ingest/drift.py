@@ -123,7 +123,7 @@ class Inspector(Struct, frozen=True):
     def find_drift_among(
         self, plan: Plan, original: OriginalState | None, record: Record | None, stored: Iterable[Entry]
     ) -> Drift | None:
-        """`detect_drift`, with a look at the header of renditions whose record does not tell it."""
+        """`detect_drift`, which reads the header of renditions if their record does not have it."""
         drift = detect_drift(plan, self.limits, original, record, stored)
         if drift is not None or record is None or original is None:
             return drift
@@ -179,20 +179,23 @@ def detect_drift(
 
 
 class ExpectedFingerprints(Struct, frozen=True):
-    """The current fingerprints of a plan, for records that were processed and that were refused; and those
-    from before the last correction, for what it leaves as it was."""
+    """The fingerprints that an up-to-date record of a plan may have."""
 
     processed: str
+    """Of a processed record."""
     refused: str
+    """Of a refused record."""
     uncorrected: str
+    """Of a processed record from before the last correction, if that does not affect its format."""
     uncorrected_refusal: str
+    """Of a refused record from before the last correction, if that does not affect its reason."""
 
     @classmethod
     def of(cls, plan: Plan, limits: Limits) -> ExpectedFingerprints | None:
         """Those of ``plan``; None if it has no renditions."""
         if plan.skip is not None:
             return None
-        # Not that of version 0.1, which does not tell the header of the renditions.
+        # Not that of version 0.1, which does not cover the header of the renditions.
         uncorrected = uncorrected_fingerprints(plan)[0]
         refusals = refusal_fingerprint(plan, limits), uncorrected_refusal(plan, limits)
         return cls(processed_fingerprint(plan), refusals[0], uncorrected, refusals[1])
@@ -203,8 +206,8 @@ def is_current(
 ) -> bool:
     """Whether an original in ``version`` certainly has neither drift nor stale renditions. Pure.
 
-    ``stored`` are the versions of all objects under the prefix of its renditions, by key. False says nothing:
-    renditions made on demand, for example, carry what tells whether they are stale.
+    ``stored`` are the versions of all objects under the prefix of its renditions, by key. False does not mean
+    the opposite: renditions made on demand, for example, are checked by their own metadata.
     """
     if expected is None:
         return state is None and not stored

@@ -1,4 +1,4 @@
-"""Ingest: what another recipe would change, found without a change of anything.
+"""Ingest: finds what another recipe would change, and changes nothing.
 
 Originals and records are listed side by side. What a recipe wants of an original follows from its rule, so
 the plans of two recipes are compared once for each pair of rules, and no original costs a request of its own.

@@ -41,8 +41,8 @@ def needs_invalidation(
 
 def hides_traces(lease: Lease, before: Iterable[Entry]) -> bool:
     """Whether something of ``before`` is stored that the record does not describe: of a worker that could not
-    complete, or of a view. Once it is overwritten or deleted, nothing tells the next worker that a CDN may
-    hold it."""
+    complete, or of a view. Once it is overwritten or deleted, the next worker cannot know that a CDN may hold
+    it."""
     recorded = {rendition.key: rendition.version for rendition in lease.record.renditions}
     return any(recorded.get(entry.key) != entry.version for entry in before)
 

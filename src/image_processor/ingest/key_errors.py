@@ -1,7 +1,6 @@
-"""Ingest, beside reconcile: tells the trouble of one key from that of a whole store.
+"""Ingest, beside reconcile: distinguishes an error of one key from the outage of a store.
 
-A walk over a library passes over a key that fails, and goes on with the next one; if a store is down, it
-stops.
+A search of a library skips a key that fails, and goes on with the next one. If a store is down, it stops.
 """
 
 from __future__ import annotations

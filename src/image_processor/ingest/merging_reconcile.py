@@ -35,7 +35,7 @@ _MAX_PER_ORIGINAL = 100
 _MAX_CANDIDATES = 100_000
 """Candidates in memory. If there are more, records and renditions are searched once more, in pages."""
 _SHORT = 175
-"""A key of so many characters has at most 700 bytes, so it is the prefix of its renditions."""
+"""A key of up to this many characters has at most 700 bytes, so it is the prefix of its renditions."""
 _AFTER_SLASH = "0"
 _Check = tuple[str, Callable[[], list[Finding]]]
 """A key, and what checks it."""

@@ -75,7 +75,7 @@ class Outbox(Struct, frozen=True):
     def of_announcement(self, lease: Lease) -> tuple[OutboxMessage, ...]:
         """The invalidation that goes into the outbox before a change of which a crash would leave no trace.
         It is sent after the completion, by this worker or by the next one that has the lease. None for a
-        record that was never completed, which tells the next worker by itself.
+        record that was never completed: the next worker sees that by itself.
 
         One lease has one such message. Its id is not that of the outcome, which another lease may have, too:
         CloudFront ignores a reference that it knows.
@@ -91,8 +91,8 @@ class Outbox(Struct, frozen=True):
         return bool(announcement) and announcement[0] in lease.unsent
 
     def make_room(self, catalog: Catalog, lease: Lease) -> None:
-        """Remove the oldest events of ``lease`` if so many wait that a database might refuse more. They are
-        about outcomes that a later one has replaced."""
+        """Remove the oldest events of ``lease`` if more would exceed _MAX_WAITING_BYTES, which a database
+        might refuse. They are about outcomes that a later one has replaced."""
         room = _MAX_WAITING_BYTES
         for message in reversed([item for item in lease.unsent if item.kind is MessageKind.EVENT]):
             room -= len(message.body.encode())
@@ -113,7 +113,7 @@ class Outbox(Struct, frozen=True):
         return replace(outcome, unsent=tuple(left))
 
     def invalidate_now(self, key: str, at: datetime) -> None:
-        """Have the CDN forget ``key`` after changes that no record tells of. Does nothing if that fails."""
+        """Invalidate ``key`` in the CDN after changes that no record shows. Does nothing if that fails."""
         send = self.senders.get(MessageKind.INVALIDATION)
         if send is None:
             return

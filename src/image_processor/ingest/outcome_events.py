@@ -1,4 +1,4 @@
-"""Ingest, step 7: the event that tells others how work on one original ended.
+"""Ingest, step 7: the event that reports the outcome of work on one original.
 
 docs/events.md describes it for receivers. Its JSON schema, also in the OpenAPI document, is derived from
 the types here. No field is ever null: what does not apply is left out.

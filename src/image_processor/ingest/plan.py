@@ -91,7 +91,8 @@ def processed_fingerprint(plan: Plan) -> str:
 
 
 def uncorrected_fingerprints(plan: Plan) -> tuple[str, ...]:
-    """Those of processed records from before the last correction. Version 0.1 did not tell the header."""
+    """The fingerprints of processed records from before the last correction. That of version 0.1 does not
+    cover the header."""
     return _digest([plan.fingerprint, f"cache-control={plan.cache_control}"]), plan.fingerprint
 
 
@@ -103,7 +104,7 @@ def refusal_fingerprint(plan: Plan, limits: Limits) -> str:
 
 def uncorrected_refusal(plan: Plan, limits: Limits) -> str:
     """The fingerprint of records that were refused before the last correction."""
-    # Records of version 0.1 stay valid: a later field is told only where it is not the default.
+    # Records of version 0.1 stay valid: a later field is part of it only where it is not the default.
     described = repr(limits).replace(f", max_memory={Limits().max_memory}", "")
     return _digest([plan.fingerprint, described])
 

@@ -244,7 +244,7 @@ class Processor(Inspector, frozen=True, kw_only=True):
 
     def _announce(self, lease: Lease, before: Sequence[Entry]) -> Lease:
         """The lease, with an invalidation in the outbox if changes of what was stored ``before`` hide that a
-        CDN may hold it: whoever has the lease next then sends it. Raises LeaseLost, Unavailable."""
+        CDN may hold it: the next owner of the lease then sends it. Raises LeaseLost, Unavailable."""
         messages = self.outbox.of_announcement(lease)
         if not messages or self.outbox.is_announced(lease) or not hides_traces(lease, before):
             return lease

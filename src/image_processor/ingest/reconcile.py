@@ -195,7 +195,7 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
         return found or ([self._finding(key, Drift.UNSENT)] if entry.unsent else [])
 
     def _check_missing(self, key: str) -> list[Finding]:
-        """The finding of ``key`` if it has no original, or if that cannot be told, as in a folder that is not
+        """The finding of ``key`` if it has no original, or if that is not known, as in a folder that is not
         listed; all others have been checked."""
         original = head_original(self.uploads, key)
         if original is not None and original.is_unreadable and original.version is None:

@@ -48,7 +48,7 @@ class Checkpoint(Struct, frozen=True):
     """None while there is more to check."""
 
     def with_page(self, page: CheckedPage, deleted: int) -> Checkpoint:
-        """The checkpoint after ``page``, of whose orphans so many were deleted."""
+        """The checkpoint after ``page``. ``deleted`` is how many of its orphans were deleted."""
         phase = page.position.phase
         checked = {**self.checked, phase: self.checked.get(phase, 0) + page.checked}
         found = dict(self.found)

@@ -28,7 +28,7 @@ _MEDIA_TYPES = {format_.extension: format_.media_type for format_ in FORMATS.val
 
 
 class Verifier(Struct, frozen=True):
-    """Reads the renditions of one upload bucket. It writes nothing. ``recipe`` tells the lazy presets, whose
+    """Reads the renditions of one upload bucket. It writes nothing. ``recipe`` has the lazy presets, whose
     renditions no record lists."""
 
     bucket: str

@@ -1,4 +1,4 @@
-"""Which addresses a server may connect to on behalf of others: public ones, and those that it is told of.
+"""Which addresses a server may connect to on behalf of others: public ones, and configured exceptions.
 
 The table follows IANA's registries of special-purpose addresses. `ipaddress` knows them too, but not the same
 ones in every version of Python, and not what an IPv6 address embeds.

@@ -37,7 +37,9 @@ CORRECTIONS = 1
 describes those of the last correction, and REFUSALS_TO_RETRY what it may accept that was refused before."""
 
 _CORRECTED = frozenset({"avif", "heic", "gif", "tiff", "svg"})
-"""Colours told by numbers, premultiplied and turned alpha, uncovered canvas, main pages, drawn sizes."""
+"""The formats whose pixels the last correction changes. It was about colour spaces given by numbers,
+premultiplied alpha and alpha with another orientation (AVIF, HEIC), parts of the canvas that no frame covers
+(GIF), the choice of the main page (TIFF), and drawn sizes (SVG)."""
 
 REFUSALS_TO_RETRY = frozenset({
     Reason.TRUNCATED, Reason.CORRUPT, Reason.NOT_AN_IMAGE, Reason.UNSUPPORTED_FORMAT, Reason.TOO_MANY_PIXELS,
@@ -47,7 +49,7 @@ REFUSALS_TO_RETRY = frozenset({
 
 def is_corrected(format_: str | None, *, alpha: bool) -> bool:
     """Whether the last of CORRECTIONS may give the renditions of an original in this format other pixels. Of
-    PNG and JPEG only rare files are affected, which no record can tell from others."""
+    PNG and JPEG only rare files are affected, which records do not distinguish from others."""
     return format_ in _CORRECTED or (format_ == "webp" and alpha)
 
 
@@ -56,7 +58,7 @@ SOURCE_FINGERPRINT = "made"
 
 BASE_FINGERPRINT = "base"
 """Metadata key: the fingerprint without overlay images, and with the focus of the original, used or not. It
-decides for renditions whose name is a digest, because such a name does not tell which of them they have."""
+decides for renditions whose name is a digest, because such a name does not say which of them they have."""
 
 
 def list_renditions(processed: ObjectStore, key: str) -> list[Entry]:
@@ -109,10 +111,10 @@ def is_stale(  # noqa: PLR0913 - all that a rendition depends on
     *,
     focus: Focus | None = None,
 ) -> bool:
-    """Whether the on-demand rendition ``stored_key`` has other sources than the current ones:
-    the original in ``version``, its overlay images and the rendering; or another header than
-    ``cache_control``, if that is given. False if it is not stored. ``transformation`` is that of a lazy
-    preset; otherwise the name tells it, or is a digest. ``focus`` is that of the original in ``version``."""
+    """Whether the on-demand rendition ``stored_key`` was made from other sources than the current ones, or
+    has another header than ``cache_control``. False if it is not stored. The sources are the original in
+    ``version`` with its ``focus``, its overlay images, and the rendering. ``transformation`` is that of a
+    lazy preset; otherwise it is read from the name, unless that is a digest."""
     try:
         attributes = processed.head(stored_key).attributes
     except NotFound:

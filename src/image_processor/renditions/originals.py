@@ -19,9 +19,9 @@ OverlayVersions = Mapping[str, str | None]
 
 
 class OriginalState(Struct, frozen=True):
-    """An original that exists: its version, or the refusal that the store answered instead of one
-    (for example for a symbolic link that leads out of the root). Of an unreadable original the store may
-    tell both."""
+    """An original that exists: its version, or the refusal that the store answered instead of one (for
+    example for a symbolic link that leads out of the root). Of an unreadable original the store may give
+    both."""
 
     version: str | None
     refusal: Refused | None = None
@@ -92,7 +92,7 @@ def overlay_keys(transformations: Iterable[Transformation]) -> Iterator[str]:
 def head_overlays(uploads: ObjectStore, transformations: Iterable[Transformation]) -> OverlayVersions:
     """The current versions of all overlay images: one HEAD request for each distinct key.
 
-    Raises Unreadable if the version of one cannot be told: it must not count as missing.
+    Raises Unreadable if the version of one is not known: it must not count as missing.
     """
     states = {key: head_original(uploads, key) for key in sorted(set(overlay_keys(transformations)))}
     for state in states.values():

@@ -1,9 +1,8 @@
 """Marks two buckets as those of one catalog, so that servers with catalogs of their own do not share them.
 
-A catalog in a file knows nothing of what another server does in the same buckets: both would process every
-upload, and each would delete renditions that only the other one has recorded. A small object in the processed
-bucket names the catalog for as long as a server works with it. Servers over one table share a catalog, and
-write the same name.
+Without a mark, two servers with a catalog file each would both process every upload, and each would delete
+renditions that only the other one has recorded. A small object in the processed bucket names the catalog for
+as long as a server works with it. Servers over one table share a catalog, and write the same name.
 """
 
 from __future__ import annotations

@@ -53,9 +53,10 @@ class DataDirLock:
         self._close()
 
     def trouble(self) -> str | None:
-        """Why the lock protects nothing any more: another directory has the path. None if it does.
+        """Why the lock does not protect the directory any more: another one has its path. None if all is
+        well.
 
-        Health tells it to anybody, so it has only the directory's name.
+        Anybody can read it in /health, so it has only the directory's name.
         """
         name = self._data.name
         try:

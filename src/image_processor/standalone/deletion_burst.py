@@ -21,9 +21,9 @@ QUIET_SECONDS = 0.25
 _LONGEST_WAIT = 2.0
 """Seconds that a few deletions wait for others. Many wait until no more come."""
 _RECENT_SECONDS = 60.0
-"""Deletions of so long ago belong to the same burst: a large directory is not emptied at once."""
+"""Deletions within this time belong to one burst: a large directory is not emptied at once."""
 _FEW = MIN_KEYS // 2
-"""So many deletions are never most of more than MIN_KEYS originals."""
+"""Up to this many deletions are never most of more than MIN_KEYS originals."""
 _MAX_PENDING = 10_000
 """Keys in memory; of more, reconciliation finds all."""
 _PAGE = 1000

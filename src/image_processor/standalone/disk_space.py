@@ -22,7 +22,7 @@ from image_processor.domain.errors import InsufficientStorage
 
 DEFAULT_MIN_FREE = 500 * 10**6
 DEFAULT_MIN_FREE_FRACTION = 0.05
-"""Without a setting, so much of a small disk is the least that is to be free."""
+"""Without a setting: the part of a small disk that must stay free."""
 
 _PROBE_BYTES = 1024 * 1024
 _PROBE_SECONDS = 5.0
@@ -76,7 +76,7 @@ class DiskSpace:
         self._on_room = callback
 
     def state(self) -> DiskState:
-        """The state now. After a failed write it tries to write, at most every five seconds."""
+        """The current state. After a failed write it tries another one, at most every five seconds."""
         self._probe()
         states = [state for folder in self._folders if (state := self._state_of(folder)) is not None]
         # Without any folder there is nothing to say; the stores report that they are gone.

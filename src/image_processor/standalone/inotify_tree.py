@@ -31,7 +31,7 @@ _MASK = (
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _OF_THE_PROCESS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _COALESCE_MS = 20
-"""Notifications are read so long after the first one: a copy causes one for each block written."""
+"""How long after the first notification all are read: a copy causes one for each block written."""
 _MAX_REPORTS = 100
 
 _log = logging.getLogger(__name__)
@@ -193,8 +193,8 @@ class InotifyTree:
 
 
 def _is_closed(mask: int, *, before: bool) -> bool:
-    """Whether a file is complete after an event: whoever moves one here has written it elsewhere. An event
-    about its attributes says nothing about its content."""
+    """Whether a file is complete after an event: one that is moved here was written elsewhere. An event about
+    its attributes says nothing about its content."""
     return bool(mask & (flags.CLOSE_WRITE | flags.MOVED_TO)) or (before and bool(mask & flags.ATTRIB))
 
 

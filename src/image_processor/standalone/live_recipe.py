@@ -1,6 +1,6 @@
 """The recipe of a running server, which may be replaced without a restart.
 
-Parts that keep nothing of a recipe ask for `current` each time; the others follow changes.
+Parts of the server that hold nothing made from a recipe read `current` each time. The others follow changes.
 """
 
 from __future__ import annotations

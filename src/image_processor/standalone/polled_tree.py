@@ -11,7 +11,8 @@ from image_processor.domain.ports import ObjectStore
 
 MIN_PAUSE_SECONDS = 2.0
 _PAUSE_PER_LISTING = 20.0
-"""So many times as long as a listing takes is the pause after it: at most a twentieth of a core is used."""
+"""The pause after a listing, as a multiple of the time that it took: at most a twentieth of a core is
+used."""
 
 
 class PolledTree:
@@ -34,7 +35,7 @@ class PolledTree:
 
     @property
     def closed(self) -> frozenset[str]:
-        """A listing does not tell."""
+        """Empty: a listing does not show it."""
         return frozenset()
 
     def changes(self, seconds: float) -> set[str]:

@@ -72,7 +72,7 @@ class Progress:
         self._sequence = 0
         self._wakers: set[Callable[[], None]] = set()
         self._closed = False
-        # Sequences restart with the program: the run tells cursors of earlier programs apart.
+        # Sequences restart with the program: the run distinguishes the cursors of earlier programs.
         self._run = secrets.token_hex(4)
 
     def publish(self, event: Event) -> Event:

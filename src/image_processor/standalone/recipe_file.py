@@ -57,5 +57,5 @@ class RecipeFile(Struct, frozen=True):
 
 
 def version_of(text: str) -> str:
-    """What tells two texts of a recipe apart."""
+    """The version of a text of a recipe: different texts have different ones."""
     return sha256(text.encode()).hexdigest()[:32]

@@ -15,10 +15,11 @@ from image_processor.ingest.drift import Drift
 from image_processor.ingest.reconcile import Finding, Reconciler
 
 REST = 4.0
-"""How many times the duration of a search the shortest pause after it is."""
+"""The shortest pause after a search, as a multiple of the time that it took."""
 
 PACE = 9.0
-"""How many times the duration of a page of a search the pause after it is: it takes a tenth of a core."""
+"""The pause after each page of a search, as a multiple of the time that it took: a search takes a tenth of a
+core."""
 _LONGEST_PACE = 5.0
 
 _TICK_SECONDS = 0.1
@@ -29,8 +30,8 @@ _log = logging.getLogger(__name__)
 
 
 class ReconcileReport(Struct, frozen=True):
-    """What a reconciliation could not do: the number of keys that could not be read, and of deletions that
-    are held back because too many originals are gone, with the ``reason``."""
+    """What a reconciliation could not do. ``unreadable`` counts keys that could not be read, ``held``
+    deletions that are held back because too many originals are gone, for the ``reason``."""
 
     unreadable: int = 0
     held: int = 0
@@ -48,7 +49,7 @@ def apply(finding: Finding, reconciler: Reconciler, submit: Callable[[Upload], o
 
 
 class _Pace:
-    """Makes a search pause after each page, until a stop."""
+    """Pauses a search after each page, and ends it at a stop."""
 
     def __init__(
         self, stop: threading.Event, is_over: Callable[[], bool], clock: Callable[[], float]
@@ -175,6 +176,6 @@ class ReconcileLoop:
         self._report = ReconcileReport(len(passed_over), held, reason)
 
     def _pass_over(self, finding: Finding) -> None:
-        """Log a key once, and again only after it could be read."""
+        """Log a key that is skipped: once, and again only after it could be read."""
         if finding.key not in self._passed_over:
             _log.warning("%r is passed over: %s", finding.key, finding.detail)

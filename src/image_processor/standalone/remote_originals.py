@@ -85,25 +85,29 @@ class OriginalPending(Exception):
 
 
 class RemotePolicy(Struct, frozen=True):
-    """How copies are kept. A copy is used for at least ``min_seconds`` and at most ``max_seconds`` until its
-    source is asked again, and a file that could not be fetched is not asked for again for
-    ``failure_seconds``. A file has at most ``max_bytes``. Of each host ``connections`` files are fetched at a
-    time, and ``max_waiting`` wait."""
+    """How copies of remote files are kept."""
 
     min_seconds: int
+    """How long a copy is used at least, until its source is asked again."""
     max_seconds: int
+    """How long a copy is used at most, until its source is asked again."""
     failure_seconds: int
+    """How long a file that could not be fetched is not asked for again."""
     max_bytes: int
+    """The most bytes of a file."""
     connections: int
+    """How many files are fetched from one host at a time."""
     max_waiting: int
+    """How many files may wait to be fetched."""
 
 
 class FetchResult(Struct, frozen=True):
-    """The stored copy, or why there is none. Not ``is_new``: it replaces an original, or is the same."""
+    """The stored copy, or why there is none."""
 
     entry: Entry | None
     error: ImageProcessorError | None = None
     is_new: bool = False
+    """False if the copy replaces an original, or is the same as before."""
 
 
 class PlannedImport(Struct, frozen=True):
@@ -123,13 +127,14 @@ class _Copy(Struct, frozen=True):
 
 
 class _Job(Struct, frozen=True):
-    """A file to be fetched. ``is_forced``: although a copy is fresh, and also over an upload, which then must
-    have the version ``condition``, if that is not None."""
+    """A file to be fetched."""
 
     key: str
     url: str
     is_forced: bool = False
+    """Whether it is fetched although a copy is fresh, and also over an upload."""
     condition: str | Absent | None = None
+    """The version that the upload must have then; None for any."""
 
 
 class RemoteOriginals:

@@ -1,4 +1,4 @@
-"""An object store that asks DiskSpace for room before it writes, and tells it of writes that failed."""
+"""An object store that asks DiskSpace for room before it writes, and reports writes that failed to it."""
 
 from __future__ import annotations
 

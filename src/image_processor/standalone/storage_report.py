@@ -14,11 +14,11 @@ from image_processor.domain.ports import Entry
 from image_processor.domain.transformation import is_rendition_name
 
 FRESH_SECONDS = 600.0
-"""How long a count is shown before the next request has it made again."""
+"""How long a count is shown. The next request after that starts another one."""
 
 _PAGE = 2000
 _PACE = 0.05
-"""Seconds of rest after each page: counting a large library takes a part of a core only."""
+"""Seconds of pause after each page: counting a large library takes only a part of a core."""
 
 
 class FormatStorage(Struct, frozen=True):
@@ -36,8 +36,8 @@ class StorageCount(Struct, frozen=True):
 
 
 def count_storage(entries: Iterable[Entry], pause: Callable[[], bool]) -> dict[str, FormatStorage] | None:
-    """Count ``entries`` by the format that their names tell. ``pause`` is called after each page. If it
-    returns True, the count ends and None is returned."""
+    """Count ``entries`` by format, which their names have. ``pause`` is called after each page. If it returns
+    True, the count ends and None is returned."""
     numbers, sizes = Counter[str](), Counter[str]()
     for index, entry in enumerate(entries):
         name = entry.key.rpartition("/")[2]

@@ -34,8 +34,8 @@ class SubmittedVersions:
             return key in self._expected
 
     def note(self, upload: Upload) -> None:
-        """Remember the version of a new upload. Whatever else happens to a key makes it forget the key: a
-        file that comes back with its old version is an upload again."""
+        """Remember the version of a new upload. Any other event removes its key: a file that comes back with
+        its old version is an upload again."""
         with self._lock:
             self._expected.pop(upload.key, None)
             self._versions.pop(upload.key, None)

@@ -1,5 +1,5 @@
-"""Threads for named tasks: whoever asks for a task that is waiting or running shares its future, and when too
-many wait, a task is rejected at once.
+"""Threads for named tasks: callers of a task that is waiting or running share its future, and when too many
+wait, a task is rejected at once.
 
 A client may have as many tasks as there is room left for others, so that it cannot keep them out.
 """

@@ -69,7 +69,7 @@ def next_pause(attempts: int, jitter: float) -> timedelta:
 class WebhookSender:
     """A thread that sends the events of ``queue``, the longest due first, until it is stopped.
 
-    ``clock`` tells what is due, and ``jitter`` spreads attempts.
+    ``clock`` decides what is due, and ``jitter`` spreads attempts.
     """
 
     def __init__(
@@ -188,7 +188,7 @@ def _shut_down(sock: socket) -> None:
 @contextmanager
 def _time_limit(sock: socket) -> Iterator[None]:
     """Raise TimeoutError where the exchange on ``sock`` takes longer than _TIMEOUT: http.client's own timeout
-    starts anew with each byte."""
+    restarts with each byte."""
     over = threading.Event()
 
     def end() -> None:

@@ -1166,8 +1166,8 @@ export interface components {
         };
         /**
          * KeepSmaller
-         * @description What `keep_smaller` did for a rendition in its original's format and size: that the original's coded
-         *     data is sent, or why it is not although the rendition has more bytes than the original.
+         * @description What `keep_smaller` did for a rendition in its original's format and size. Either the original's coded
+         *     data is sent, or there is a reason why it is not, although the rendition has more bytes.
          * @enum {string}
          */
         KeepSmaller: "kept" | "pixels" | "orientation" | "colour" | "options" | "damaged" | "structure" | "profile";

@@ -266,7 +266,7 @@ class SqliteCatalog:
         return translate_errors(self._name(), self._note_damage)
 
     def _name(self) -> str:
-        """The file and its folder: whoever gets an error need not know where the data directory is."""
+        """The file and its folder only: error messages must not reveal where the data directory is."""
         return str(Path(*self._path.parts[-2:])) if isinstance(self._path, Path) else self._path
 
     def _note_damage(self, error: CatalogDamaged) -> None:

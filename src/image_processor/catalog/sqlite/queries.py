@@ -114,8 +114,8 @@ HAS_TEXT = "has_text"
 """The SQL function of `catalog.paging.has_text`. Every connection has it."""
 
 MAX_SORTED = 10_000
-"""So many records with a prefix are found by the index of keys, and sorted. Of more, a page is soon full when
-records are read in the order of time."""
+"""Up to this many records with a prefix are found by the index of keys, and sorted. If there are more,
+reading in the order of time soon fills a page."""
 
 NEXT_IN_FOLDER = """
 SELECT key FROM records INDEXED BY records_by_key

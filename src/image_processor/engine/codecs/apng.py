@@ -23,7 +23,7 @@ _KEEP, _CLEAR, _RESTORE = 0, 1, 2
 _REPLACE, _OVER = 0, 1
 _DEFAULT_DENOMINATOR = 100
 _SHARED = frozenset({b"PLTE", b"tRNS"})
-"""What the pixels of each frame need; colour is told once for all of them."""
+"""The chunks that each frame needs. Those about colour are written once for all frames."""
 _WORK_FRAMES = 4
 """Canvases beside those that are kept: before, with and after a frame, and the frame."""
 

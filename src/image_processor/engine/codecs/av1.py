@@ -10,7 +10,7 @@ _HEAD_BYTES = 96
 
 def is_limited_grey(data: bytes) -> bool:
     """Whether ``data``, the open bitstream units of an image, are grey in limited range (16 to 235 of 8
-    bits). False where that cannot be told."""
+    bits). False where that is not known."""
     try:
         payload = _sequence_header(data[:_HEAD_BYTES])
         return payload is not None and _reads_limited_grey(_Bits(payload))

@@ -1,7 +1,7 @@
 """AVIF sequences, read and written by Pillow (libavif), where it is installed: libvips has only their stills.
 
-Pillow does not tell how often a sequence plays, how long its frames take before it decodes them, or a colour
-space that numbers tell; sequences.py reads that from the boxes.
+Pillow does not say how often a sequence plays, nor, before it decodes them, how long its frames are shown,
+nor a colour space that is given by numbers. sequences.py reads these from the boxes.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def _has_only_image(data: bytes, items: HeifItems, start: int, end: int) -> bool
 
 
 def _has_words(data: bytes, items: HeifItems, inside: Mapping[bytes, tuple[int, int]]) -> bool:
-    """Whether names, properties of no item, or data within the meta box could tell something."""
+    """Whether names, properties of no item, or data within the meta box could hold information."""
     handler = data[slice(*inside.get(b"hdlr", (0, 0)))]
     described = {kind: (at, stop) for kind, at, stop in boxes(data, *inside.get(b"iprp", (0, 0)))}
     defined = {(kind, data[at:stop]) for kind, at, stop in boxes(data, *described.get(b"ipco", (0, 0)))}

@@ -1,4 +1,4 @@
-"""Gives an opened image the colours that its file tells by numbers."""
+"""Gives an opened image the colour space that its file gives by numbers."""
 
 from __future__ import annotations
 

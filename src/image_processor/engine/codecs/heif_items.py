@@ -74,7 +74,7 @@ class HeifItems(Struct, frozen=True):
 
     @property
     def coded_colour(self) -> CodedColour | None:
-        """The colour space of the primary item, if numbers tell it (`nclx`)."""
+        """The colour space of the primary item, if it is given by numbers (`nclx`)."""
         for content in self._contents(self.primary, b"colr"):
             if content[:4] == b"nclx":
                 primaries, transfer, _matrix, flags = struct.unpack_from(">HHHB", content, 4)

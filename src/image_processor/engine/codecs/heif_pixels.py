@@ -12,7 +12,7 @@ _BLACK, _STEPS = 16, 219
 
 
 def completed(image: pyvips.Image, items: HeifItems) -> pyvips.Image:
-    """``image`` with full-range samples, straight alpha, and the profile of a colour space that is told by
+    """``image`` with full-range samples, straight alpha, and the profile of a colour space that is given by
     numbers. Its pixels are still read in order."""
     if items.is_limited_grey:
         image = _expanded(image)

@@ -25,7 +25,7 @@ _HEADER_BYTES = 64
 
 _DECODE_BYTES_PER_PIXEL = 37
 """The largest measured (libjxl 0.11; with alpha, 16 bits, or coded in modular mode). It is 7 for a usual
-photograph, which the header cannot tell from the others."""
+photograph, which the header does not distinguish from the others."""
 
 _MODES = {
     "L": (1, "uchar"),

@@ -1,4 +1,4 @@
-"""The colour space that a PNG tells in chunks other than iCCP (PNG, third edition, 11.3.2 and 4.3)."""
+"""The colour space that a PNG gives in chunks other than iCCP (PNG, third edition, 11.3.2 and 4.3)."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def heif_frames(data: bytes) -> int:
 
 class Track(Struct, frozen=True):
     """The milliseconds of each frame, how often all of them play (0 is forever), and the primaries and the
-    transfer that numbers tell, if any."""
+    transfer that are given by numbers, if any."""
 
     delays: tuple[int, ...]
     loop: int

@@ -1,7 +1,6 @@
 """Runs `render` in a child process, so that a decoder that loops, crashes or exhausts memory ends only the
-child. The child is started anew, since a process that has used libvips hangs after fork(). It replies in
-JSON and raw bytes, never pickle: an image that takes over the child must not make the parent run code.
-"""
+child. The child is a new process and no fork, since one that has used libvips hangs after fork(). It replies
+in JSON and raw bytes, never pickle: an image that takes over the child must not make the parent run code."""
 
 from __future__ import annotations
 
@@ -134,7 +133,7 @@ class IsolatedRenderer:
 
     @property
     def cpu_seconds(self) -> float:
-        """The CPU time that the child has used, in hundredths of a second; 0 where it cannot be told. Call
+        """The CPU time that the child has used, in hundredths of a second; 0 where it is not known. Call
         `warm` first."""
         assert self._child is not None
         return cpu_seconds_of(self._child.pid) or 0.0

@@ -1,4 +1,4 @@
-"""What a process and its isolated child tell each other: JSON of exactly these types.
+"""The messages between a process and its isolated child: JSON of exactly these types.
 
 A decoder that an image has taken over may send anything; what does not have the type of a reply is an error
 where it is read, not later. The bytes of images follow as messages of their own.

@@ -1,6 +1,6 @@
 """Limits of CPU time and memory, enforced by the kernel: SIGXCPU ends the process even inside a decoder,
-where no Python code runs. And the CPU time of another process, which tells work from standstill.
-"""
+where no Python code runs. Also reads the CPU time of another process, which shows whether it works or
+hangs."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def return_memory() -> None:
 
 
 def cpu_seconds_of(pid: int) -> float | None:
-    """The CPU time that a process has used, in hundredths of a second; None where it cannot be told: macOS
-    has no /proc."""
+    """The CPU time that a process has used, in hundredths of a second; None where it is not known: macOS has
+    no /proc."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
