@@ -75,7 +75,7 @@ def post_upload(body: PresignedPostRequest, context: AwsContextOf) -> PresignedP
 
 @downloads_router.head("/images/{id}/download", include_in_schema=False)
 @downloads_router.get("/images/{id}/download", responses=errors(404, 503))
-def get_download(id: ImageId, context: AwsContextOf) -> DownloadModel:  # noqa: A002 - the API's name
+def get_download(id: ImageId, context: AwsContextOf) -> DownloadModel:
     """Sign a URL that downloads the original from its bucket within 15 minutes, as it was uploaded."""
     record = context.catalog.get(id)
     if record is None:

@@ -130,7 +130,7 @@ def list_folders(query: Annotated[FoldersRequest, Query()], context: ContextOf) 
 
 @router.head("/{id}", include_in_schema=False)
 @router.get("/{id}", responses=errors(404, 503))
-def get_image(id: ImageId, context: ContextOf, work: WorkOf) -> ImageModel:  # noqa: A002 - the API's name
+def get_image(id: ImageId, context: ContextOf, work: WorkOf) -> ImageModel:
     """Return one image. It is `queued` if no worker has started on its upload."""
     return _current(id, context, work)
 
@@ -138,7 +138,7 @@ def get_image(id: ImageId, context: ContextOf, work: WorkOf) -> ImageModel:  # n
 @router.head("/{id}/similar", include_in_schema=False)
 @router.get("/{id}/similar", responses=errors(400, 404, 503))
 def list_similar_images(
-    id: ImageId,  # noqa: A002 - the API's name
+    id: ImageId,
     query: Annotated[SimilarRequest, Query()],
     context: ContextOf,
     work: WorkOf,
@@ -172,7 +172,7 @@ def list_similar_images(
         **errors(403, 404, 409, 503),
     },
 )
-async def delete_image(id: ImageId, context: ContextOf, work: WorkOf) -> Response:  # noqa: A002 - as above
+async def delete_image(id: ImageId, context: ContextOf, work: WorkOf) -> Response:
     """Delete the original and all its renditions."""
     image = await run_in_threadpool(_current, id, context, work)
     await run_in_threadpool(context.uploads.delete, image.original)
@@ -182,7 +182,7 @@ async def delete_image(id: ImageId, context: ContextOf, work: WorkOf) -> Respons
 
 @router.post("/{id}/reprocess", responses={**_ACCEPTED, **errors(400, 403, 404, 409, 422, 503)})
 async def reprocess_image(
-    id: ImageId,  # noqa: A002 - as above
+    id: ImageId,
     response: Response,
     prefer: PreferredWait,
     context: ContextOf,
@@ -199,7 +199,7 @@ async def reprocess_image(
     responses={**_ACCEPTED, **errors(400, 403, 404, 409, 413, 415, 422, 503)},
 )
 async def put_focus(
-    id: ImageId,  # noqa: A002 - as above
+    id: ImageId,
     body: FocusRequest,
     response: Response,
     prefer: PreferredWait,
@@ -217,7 +217,7 @@ async def put_focus(
 
 @router.delete("/{id}/focus", responses={**_ACCEPTED, **errors(403, 404, 409, 422, 503)})
 async def delete_focus(
-    id: ImageId,  # noqa: A002 - as above
+    id: ImageId,
     response: Response,
     prefer: PreferredWait,
     context: ContextOf,
@@ -234,7 +234,7 @@ async def delete_focus(
     responses=errors(400, 403, 404, 409, 413, 415, 422, 501, 503),
 )
 async def post_rendition(
-    id: ImageId,  # noqa: A002 - as above
+    id: ImageId,
     body: OnDemandRequest,
     request: Request,
     context: ContextOf,
@@ -256,7 +256,7 @@ async def post_rendition(
 @router.head("/{id}/markup", include_in_schema=False)
 @router.get("/{id}/markup", responses=errors(400, 404, 413, 415, 422, 503))
 def get_markup(
-    id: ImageId,  # noqa: A002 - as above
+    id: ImageId,
     query: Annotated[MarkupRequest, Query()],
     context: ContextOf,
     work: WorkOf,
@@ -280,7 +280,7 @@ def get_markup(
 @router.head("/{id}/urls", include_in_schema=False)
 @router.get("/{id}/urls", responses=errors(400, 404, 503))
 def get_urls(
-    id: ImageId,  # noqa: A002 - as above
+    id: ImageId,
     query: Annotated[UrlsRequest, Query()],
     context: ContextOf,
     work: WorkOf,

@@ -78,7 +78,7 @@ _FORM: dict[str, Any] = {
         **errors(403, 404, 412, 416, 422, 503),
     },
 )
-async def get_original(id: ImageId, request: Request, context: ContextOf, work: WorkOf) -> Response:  # noqa: A002 - the API's name
+async def get_original(id: ImageId, request: Request, context: ContextOf, work: WorkOf) -> Response:
     """Return the file as it was uploaded, metadata included, with ETag, conditional requests and ranges."""
     return await run_in_threadpool(_original, id, request, context, work)
 

@@ -101,7 +101,7 @@ def list_parameters(context: StandaloneContextOf) -> ParametersModel:
     responses={**_PREVIEW, **errors(400, 403, 404, 409, 413, 415, 422, 501, 503)},
 )
 async def post_preview(
-    id: ImageId,  # noqa: A002 - the API's name
+    id: ImageId,
     body: OnDemandRequest,
     request: Request,
     context: StandaloneContextOf,

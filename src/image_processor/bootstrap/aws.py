@@ -154,7 +154,7 @@ def build_processor(
     settings: Settings,
     recipe: Recipe,
     stores: Stores,
-    outbox: Outbox = Outbox(),  # noqa: B008 - frozen
+    outbox: Outbox = Outbox(),
     render: Renderer | None = None,
 ) -> Processor:
     """A processor that renders with ``render``, by default in this process under a CPU limit. Raises
@@ -179,7 +179,7 @@ def build_processor(
     )
 
 
-def open_aws_stores(settings: Settings, access: AwsAccess = AwsAccess()) -> Stores:  # noqa: B008 - frozen
+def open_aws_stores(settings: Settings, access: AwsAccess = AwsAccess()) -> Stores:
     """The two buckets, and the catalog: a DynamoDB table, or objects in the processed bucket without one.
 
     Raises InvalidSettings.
@@ -197,7 +197,7 @@ class IngestQueue(Struct, frozen=True):
     backlog: Callable[[], int]
 
 
-def open_queue(settings: Settings, access: AwsAccess = AwsAccess()) -> IngestQueue:  # noqa: B008 - frozen
+def open_queue(settings: Settings, access: AwsAccess = AwsAccess()) -> IngestQueue:
     """The queue that the settings name. Raises InvalidSettings."""
     from image_processor.aws.queue import Queue  # noqa: PLC0415 - one function of six
     from image_processor.ingest.events import message_body  # noqa: PLC0415 - as above
@@ -250,7 +250,7 @@ def _url(location: str, scheme: str) -> str:
     return location if "://" in location else f"{scheme}://{location}"
 
 
-def load_aws_recipe(settings: Settings, access: AwsAccess = AwsAccess()) -> Recipe:  # noqa: B008 - frozen
+def load_aws_recipe(settings: Settings, access: AwsAccess = AwsAccess()) -> Recipe:
     """The recipe from a file, from a bucket (`s3://BUCKET/KEY`), or the built-in one.
 
     Raises InvalidSettings, InvalidRecipe.
@@ -324,7 +324,7 @@ def build_outbox(settings: Settings, access: AwsAccess) -> Outbox:
     return Outbox(frozenset(senders), senders, settings.public_url)
 
 
-def build_invalidation(settings: Settings, access: AwsAccess = AwsAccess()) -> Send | None:  # noqa: B008 - frozen
+def build_invalidation(settings: Settings, access: AwsAccess = AwsAccess()) -> Send | None:
     """Invalidates an image in the CDN; None without a CDN. Raises InvalidSettings."""
     if settings.invalidation_queue is not None:
         return _queued_invalidation(settings.invalidation_queue, access)

@@ -76,7 +76,7 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
     stores: Mapping[str, Stores],
     role: str,
     progress: Progress,
-    hooks: WorkerHooks = WorkerHooks(),  # noqa: B008 - frozen
+    hooks: WorkerHooks = WorkerHooks(),
     renderers: RendererGroup | None = None,
     *,
     next_try: str = RECONCILIATION,

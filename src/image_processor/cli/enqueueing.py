@@ -101,7 +101,8 @@ def enqueue_all(
     """Check everything that the resume file has not recorded as checked, and enqueue what is found."""
     checkpoint = resume.load(reconciler.bucket)
     with _progress() as update:
-        for page, checkpoint in run(reconciler, checkpoint, enqueue):  # noqa: B020 - the one after the page
+        for page, after_page in run(reconciler, checkpoint, enqueue):
+            checkpoint = after_page
             for finding in page.findings:
                 show(finding)
             resume.save(checkpoint)

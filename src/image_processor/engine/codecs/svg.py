@@ -26,8 +26,6 @@ larger size is scaled up from this."""
 # what begins with an exclamation mark, which may hold some.
 _BYTES_PER_TAG = 3_000
 _BYTES_PER_LETTER = 3_000
-_TAG = re.compile(rb"<svg(?:\s+[^\s=>/]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*", re.IGNORECASE)
-_VIEW_BOX = re.compile(rb"\sviewBox\s*=")
 _TAG = re.compile(rb"<[^<>!][^<>]*>")
 
 
