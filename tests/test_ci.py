@@ -28,6 +28,7 @@ class World:
         self.stub("node", "")
         self.stub("npm", "")
         self.stub("njs", "")
+        self.stub("chromium-headless-shell", "")
         for tool in ("exiftool", "nginx", "caddy", "promtool", "zsh", "fish", "ruby", "php"):
             self.stub(tool, "")
         self.stub("make", 'echo "make $*"')
@@ -67,6 +68,18 @@ def test_a_missing_browser_is_installed(world: World) -> None:
     world.stub("apt-get", APT)
     done = world.run(CI="true")
     assert done.returncode == 0, done.stderr
+    assert "make test" in done.stdout
+
+
+def test_the_browser_without_windows_is_installed_where_it_can_be_had(world: World) -> None:
+    world.stub("chromium", "")
+    (world.folder / "chromium-headless-shell").unlink()
+    world.stub("apt-get", 'echo "$@"')
+    done = world.run(CI="true")
+    assert "--no-install-recommends chromium-headless-shell\n" in done.stderr
+    world.stub("apt-get", '[ "$1" = update ]')
+    done = world.run(CI="true")
+    assert "chromium-headless-shell is missing: the tests of pages take longer" in done.stderr
     assert "make test" in done.stdout
 
 
