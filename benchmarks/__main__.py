@@ -42,7 +42,7 @@ from .table import HEADING, Row, missing
 
 _HERE = Path(__file__).parent
 _PLOTTING_PYTHON = _HERE.parent / ".venv-bench" / "bin" / "python"
-_READ_PATH = ("fidelity", "hits", "misses", "pages", "mixed", "ipx", "overload")
+_READ_PATH = ("fidelity", "hits", "misses", "first", "pages", "mixed", "ipx", "overload")
 
 PARTS: Mapping[str, Callable[[], Sequence[Row]]] = MappingProxyType(
     {

@@ -21,7 +21,7 @@ from benchmarks.table import Row
 from .fidelity import Fidelity, reference_pixels
 from .overload import send_requests
 from .servers import IPX, THUMBOR
-from .setup import SIDES, Setup, beside_ipx, for_pages, running_servers
+from .setup import SIDES, Setup, beside_ipx, decoding_each, for_pages, running_servers
 from .targets import IPX_KINDS, KINDS, Target, mixed, widths_of
 from .wrk import Run, drive
 
@@ -138,6 +138,12 @@ def _misses(setup: Setup) -> Iterator[Row]:
     yield from _compare("misses, beside thumbor", misses, bar=3.0)
 
 
+def _first(setup: Setup) -> Iterator[Row]:
+    with decoding_each(setup) as both:
+        misses = _alternate({side: partial(_miss, both, side) for side in SIDES})
+    yield from _compare("first rendition of each photograph, beside thumbor", misses)
+
+
 def _pages(setup: Setup) -> Iterator[Row]:
     pages = for_pages(setup)
     misses = _alternate({side: partial(_miss, pages, side) for side in SIDES})
@@ -244,6 +250,7 @@ PARTS: Mapping[str, Callable[[Setup], Iterator[Row]]] = MappingProxyType(
         "fidelity": _fidelity,
         "hits": _hits,
         "misses": _misses,
+        "first": _first,
         "pages": _pages,
         "mixed": _mixed,
         "ipx": _ipx,

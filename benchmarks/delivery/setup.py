@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -99,6 +100,19 @@ def beside_ipx(setup: Setup) -> Iterator[Setup]:
             setup.plain,
             all_targets(keys, IPX_KINDS),
         )
+
+
+@contextmanager
+def decoding_each(setup: Setup) -> Iterator[Setup]:
+    """thumbor, and a server of ours that keeps no decoded originals: each rendition costs as much as the
+    first of its photograph. The targets are the next ones of ``setup``."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shutil.copytree(setup.originals, folder / "uploads")
+        with servers.ours(folder, DECODED_BYTES="0") as ours:
+            servers.wait_until_idle(ours)
+            running = {**setup.servers, "ours": ours}
+            yield Setup(running, setup.originals, setup.plain, setup.targets, setup.used)
 
 
 def for_pages(setup: Setup) -> Setup:

@@ -134,12 +134,22 @@ PANELS: tuple[tuple[str, tuple[tuple[str, str, tuple[Query, ...]], ...]], ...] =
                         + _rate("rendition_lookups_total"),
                         "hits",
                     ),
+                    (
+                        _rate("decoded_lookups_total", more=', result="hit"')
+                        + " / "
+                        + _rate("decoded_lookups_total"),
+                        "made of decoded originals",
+                    ),
                 ),
             ),
             (
                 "Cache of undeclared renditions",
                 "bytes",
-                ((_gauge("cache_bytes"), "kept"), (_gauge("cache_max_bytes"), "at most")),
+                (
+                    (_gauge("cache_bytes"), "kept"),
+                    (_gauge("cache_max_bytes"), "at most"),
+                    (_gauge("decoded_bytes"), "decoded originals"),
+                ),
             ),
             (
                 "Catalog",

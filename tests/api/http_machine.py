@@ -26,6 +26,7 @@ from image_processor.bootstrap.standalone import StandaloneContext, local_stores
 from image_processor.config.settings import Settings
 from image_processor.domain.models import Outcome, Upload
 from image_processor.domain.ports import Stores
+from image_processor.engine.worker.decoded_files import DecodedCounts
 from image_processor.ingest.process import Processor
 from image_processor.standalone.activity import Activity
 from image_processor.standalone.disk_space import DiskState, DiskStatus
@@ -62,6 +63,7 @@ class Machine:
     activity: Activity = field(default_factory=Activity)
     metrics: Metrics = field(default_factory=Metrics)
     storage: StorageCount | None = None
+    decoded: DecodedCounts = field(default_factory=DecodedCounts)
     gate: threading.Event = field(default_factory=threading.Event)
     reconcile_report: ReconcileReport = field(default_factory=ReconcileReport)
     server: Server = field(init=False)
@@ -128,6 +130,7 @@ class Machine:
                 disk_state=lambda: self.disk,
                 local_stores=local_stores(self.ingest.uploads, self.ingest.processed),
                 remote=remote,
+                decoded=lambda: self.decoded,
             )
         )
         return self.application

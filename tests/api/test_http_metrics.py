@@ -20,6 +20,7 @@ from image_processor.api.metrics import METRICS
 from image_processor.config.recipe import parse_recipe
 from image_processor.domain.errors import InvalidRecipe, Unavailable
 from image_processor.domain.ports import Attributes
+from image_processor.engine.worker.decoded_files import DecodedCounts
 from image_processor.standalone.reconcile_loop import ReconcileReport
 
 STORED = "/renditions/cat.jpg/w=10,fm=webp.webp"
@@ -107,6 +108,14 @@ def test_renditions_for_urls_are_counted_with_their_time(machine: Machine, live:
     assert stages == {"fetch", "decode", "render", "encode", "store"}
     assert found["rendition_lookups_total", (("result", "miss"),)] == 1
     assert found["cache_bytes", ()] > 0
+
+
+def test_decoded_originals_are_counted(machine: Machine, client: Client) -> None:
+    machine.decoded = DecodedCounts(files=2, bytes=3, found=4, decoded=5)
+    found = samples(client.get("/metrics"))
+    lookups = {labels: value for (name, labels), value in found.items() if name == "decoded_lookups_total"}
+    assert lookups == {(("result", "hit"),): 4, (("result", "miss"),): 5}
+    assert found["decoded_bytes", ()] == 3
 
 
 def hits(live: httpx.Client) -> Any:

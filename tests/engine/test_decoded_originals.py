@@ -1,25 +1,19 @@
-"""Originals that a renderer keeps decoded: renditions are the same, and nothing old or too large is kept."""
+"""Decoded originals that are kept: renditions are the same, and nothing old or unsuitable is used."""
 
 from __future__ import annotations
 
-import os
-import time
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from drawing import OnFirstUse, animated, corners, encoded, flat, photograph
-from isolated_children import rigged
 from PIL import Image, ImageCms
 
 from image_processor.domain.errors import Refused
 from image_processor.domain.models import IccPolicy, Limits, TruncatedPolicy
-from image_processor.domain.ports import OriginalFile
 from image_processor.domain.transformation import parse
 from image_processor.engine import pyramid
-from image_processor.engine.decoded_originals import DecodedOriginals, KeptOriginal
+from image_processor.engine.decoded_originals import DecodedOriginalKey
 from image_processor.engine.render import render
-from image_processor.engine.worker import child
-from image_processor.engine.worker.isolation import IsolatedRenderer
 
 PHOTOGRAPH = encoded(photograph("astronaut.png"), "jpeg")
 LIMITS = Limits(svg=True, truncated=TruncatedPolicy.LENIENT)
@@ -27,25 +21,29 @@ PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 DRAWING = b'<svg xmlns="http://www.w3.org/2000/svg" width="90" height="9"><rect width="9" height="9"/></svg>'
 
 
-class Decoder:
-    """Counts how often an original is opened to be decoded."""
+class Kept:
+    """The pixels of one original, of at most ``max_bytes``."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.opened = 0
-        self._real = pyramid.open_original
-        monkeypatch.setattr(pyramid, "open_original", self._open)
+    def __init__(self, max_bytes: int = 2**30) -> None:
+        self.pixels: dict[DecodedOriginalKey, bytes] = {}
+        self.found = 0
+        self._max_bytes = max_bytes
 
-    def _open(self, *args: object, **options: object) -> object:
-        self.opened += 1
-        return self._real(*args, **options)  # type: ignore[arg-type]
+    def read(self, key: DecodedOriginalKey, count: int) -> bytes | None:
+        pixels = self.pixels.get(key)
+        assert pixels is None or len(pixels) == count
+        self.found += pixels is not None
+        return pixels
+
+    def accepts(self, count: int) -> bool:
+        return count <= self._max_bytes
+
+    def keep(self, key: DecodedOriginalKey, pixels: memoryview) -> None:
+        assert key not in self.pixels
+        self.pixels[key] = bytes(pixels)
 
 
-@pytest.fixture
-def decoder(monkeypatch: pytest.MonkeyPatch) -> Decoder:
-    return Decoder(monkeypatch)
-
-
-def rendition(data: bytes, text: str, kept: KeptOriginal | None = None) -> bytes:
+def rendition(data: bytes, text: str, kept: Kept | None = None) -> bytes:
     preserve = IccPolicy.PRESERVE
     return render(data, [parse(text)], LIMITS, icc=preserve, summary=False, kept=kept).renditions[0].body
 
@@ -77,47 +75,39 @@ ORIGINALS = OnFirstUse(
 
 
 @pytest.mark.parametrize("name", ORIGINALS)
-def test_renditions_of_a_kept_original_are_the_same(name: str, decoder: Decoder) -> None:
-    data = ORIGINALS[name]
-    kept = KeptOriginal(DecodedOriginals(), "1")
-    for text in ("w=150", "w=151,fm=webp", "w=152,blur=2", "w=153,linear=1", "rot=90,w=154", "w=80,h=80"):
-        rendition(data, text, kept)
-        before = decoder.opened
-        shown = rendition(data, text, kept)
-        assert decoder.opened == before or text == "w=80,h=80", "a crop of what is not kept is decoded alone"
-        assert shown == rendition(data, text)
+@pytest.mark.parametrize("order", [1, -1], ids=["the whole first", "a crop first"])
+def test_renditions_of_a_kept_original_are_the_same(name: str, order: int) -> None:
+    data, kept = ORIGINALS[name], Kept()
+    texts = ["w=150", "w=151,fm=webp", "w=152,blur=2", "w=153,linear=1", "rot=90,w=154", "h=30", "w=80,h=80"]
+    for text in texts[::order]:
+        for _ in range(2):
+            assert rendition(data, text, kept) == rendition(data, text)
+    assert kept.found >= len(texts)
 
 
-def test_the_second_width_is_not_decoded_again(decoder: Decoder) -> None:
-    kept = KeptOriginal(DecodedOriginals(), "1")
-    for width in (100, 101, 102):
-        rendition(PHOTOGRAPH, f"w={width}", kept)
-    assert decoder.opened == 1
+def test_the_second_width_is_not_decoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept()
+    rendition(PHOTOGRAPH, "w=100", kept)
+    expected = [rendition(PHOTOGRAPH, text) for text in ("w=101", "w=102,h=102")]
 
+    def header_only(*args: object, **options: object) -> object:
+        """The file up to its pixels."""
+        data, *rest = args
+        assert isinstance(data, bytes)
+        return open_original(data[: data.index(b"\xff\xda") + 20], *rest, **options)
 
-def test_another_version_is_another_original() -> None:
-    originals, other = DecodedOriginals(), encoded(photograph("coffee.png").resize((512, 512)), "jpeg")
-    rendition(PHOTOGRAPH, "w=100", KeptOriginal(originals, "1"))
-    assert rendition(other, "w=100", KeptOriginal(originals, "2")) == rendition(other, "w=100")
+    open_original: Callable[..., object] = pyramid.open_original
+    monkeypatch.setattr(pyramid, "open_original", header_only)
+    assert [rendition(PHOTOGRAPH, text, kept) for text in ("w=101", "w=102,h=102")] == expected
+    assert rendition(PHOTOGRAPH, "w=101") != expected[0]
 
 
 def test_the_decoder_shrinks_as_much_as_without() -> None:
     """An original that was kept for a large rendition must not serve a small one: its pixels differ."""
-    kept = KeptOriginal(DecodedOriginals(), "1")
-    rendition(PHOTOGRAPH, "w=500", kept)
-    assert rendition(PHOTOGRAPH, "w=50", kept) == rendition(PHOTOGRAPH, "w=50")
-
-
-def test_the_ones_used_least_recently_are_dropped(decoder: Decoder) -> None:
-    originals = DecodedOriginals(max_bytes=3 * 512 * 512 * 3)
-    for version in "1231":
-        rendition(PHOTOGRAPH, "w=400", KeptOriginal(originals, version))
-    assert decoder.opened == 3
-    rendition(PHOTOGRAPH, "w=400", KeptOriginal(originals, "4"))  # instead of 2
-    rendition(PHOTOGRAPH, "w=400", KeptOriginal(originals, "1"))
-    assert decoder.opened == 4
-    rendition(PHOTOGRAPH, "w=400", KeptOriginal(originals, "2"))
-    assert decoder.opened == 5
+    kept = Kept()
+    for text in ("w=500", "w=50"):
+        assert rendition(PHOTOGRAPH, text, kept) == rendition(PHOTOGRAPH, text)
+    assert {key.shrink for key in kept.pixels} == {1, 8}
 
 
 @pytest.mark.parametrize(
@@ -126,88 +116,49 @@ def test_the_ones_used_least_recently_are_dropped(decoder: Decoder) -> None:
         (encoded(photograph("astronaut.png").resize((600, 600)), "jpeg"), "w=500"),
         (encoded(Image.new("I;16", (300, 300)), "png"), "w=200"),
         (animated([flat("red"), flat("blue")], "gif", [50, 50]), "w=20,fm=gif"),
-        (PHOTOGRAPH, "w=100,h=25"),
+        (PHOTOGRAPH, "w=100,h=25,g=north"),
         (DRAWING, "w=50"),
     ],
-    ids=["large", "16 bits", "animation", "crop", "drawing"],
+    ids=["large", "16 bits", "animation", "crop of the upper half", "drawing"],
 )  # fmt: skip
-def test_what_is_not_kept(data: bytes, text: str, decoder: Decoder) -> None:
-    originals = DecodedOriginals(max_bytes=3 * 512 * 512 * 3)
-    kept = KeptOriginal(originals, "1")
-    assert rendition(data, text, kept) == rendition(data, text, kept)
-    assert decoder.opened == 2
+def test_what_is_not_kept(data: bytes, text: str) -> None:
+    kept = Kept(max_bytes=512 * 512 * 3)
+    assert rendition(data, text, kept) == rendition(data, text)
+    assert not kept.pixels
 
 
-def test_a_damaged_original_is_refused_each_time() -> None:
+def test_a_crop_down_to_the_last_line_is_kept_whole() -> None:
+    kept = Kept()
+    wide = encoded(photograph().resize((600, 300)), "jpeg")
+    for text in ("w=100,h=100", "w=101,h=101,g=west", "w=200"):
+        assert rendition(wide, text, kept) == rendition(wide, text)
+    assert kept.found == 2
+
+
+@pytest.mark.parametrize("limits", [Limits(), LIMITS], ids=["strict", "lenient"])
+@pytest.mark.parametrize("text", ["w=100", "w=90,h=100", "w=100,h=40,g=north"])
+def test_a_damaged_original_has_the_same_result_each_time(limits: Limits, text: str) -> None:
     damaged = PHOTOGRAPH[:4000] + bytes(200) + PHOTOGRAPH[4200:]
-    kept = KeptOriginal(DecodedOriginals(), "1")
-    for _ in range(2):
-        with pytest.raises(Refused) as with_kept:
-            render(damaged, [parse("w=100")], Limits(), summary=False, kept=kept)
-        with pytest.raises(Refused) as without:
-            render(damaged, [parse("w=100")], Limits(), summary=False)
-        assert with_kept.value.reason == without.value.reason
+
+    def result(kept: Kept | None = None) -> object:
+        try:
+            rendered = render(damaged, [parse(text)], limits, summary=False, kept=kept)
+        except Refused as refusal:
+            return refusal.reason
+        return rendered.original, rendered.renditions
+
+    kept = Kept()
+    assert [result(kept), result(kept)] == [result(), result()]
 
 
-def test_a_file_that_changed_just_now_has_no_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may change again within a tick of the clock that its times are read from."""
-    file = tmp_path / "a.jpg"
-    file.write_bytes(b"1")
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        assert child._file_version(descriptor) is None
-        now = time.time()
-        monkeypatch.setattr(time, "time", lambda: now + 10)
-        before = child._file_version(descriptor)
-        assert before is not None
-        assert child._file_version(descriptor) == before
-        with file.open("r+b") as changed:
-            changed.write(b"2")
-        os.utime(file, ns=(before[3], before[3]))  # as programs do that copy times
-        assert child._file_version(descriptor) != before
-    finally:
-        os.close(descriptor)
-
-
-def _renderer_that_decodes(times: int) -> IsolatedRenderer:
-    """Its files are old enough to be kept, and to decode more originals than ``times`` is an error."""
-    start = (
-        "import time; from image_processor.engine import pyramid\n"
-        "now, open_ = time.time, pyramid.open_original\n"
-        "time.time = lambda: now() + 10\n"
-        "calls = []\n"
-        "def once(*args, **options):\n"
-        "    calls.append(1)\n"
-        f"    assert len(calls) <= {times}\n"
-        "    return open_(*args, **options)\n"
-        "pyramid.open_original = once\n"
+def test_a_crop_beside_the_damage_is_as_without() -> None:
+    """Decoding the whole fails at the last line, which the crop does not need."""
+    wide = encoded(photograph().resize((900, 300)), "jpeg")
+    ends_early = wide[: len(wide) * 29 // 30] + wide[-2:]
+    text = "w=100,rect=0:0:600:250"
+    with pytest.raises(Refused):
+        render(ends_early, [parse("w=100")], Limits(), summary=False)
+    plain, kept = (
+        render(ends_early, [parse(text)], Limits(), summary=False, kept=pixels) for pixels in (None, Kept())
     )
-    return rigged("pass", start)
-
-
-def _opened(path: Path) -> OriginalFile:
-    return OriginalFile(os.open(path, os.O_RDONLY), path.stat().st_size, lambda: None)
-
-
-def test_a_child_decodes_a_file_once_for_several_requests(tmp_path: Path) -> None:
-    file = tmp_path / "a.jpg"
-    file.write_bytes(PHOTOGRAPH)
-    with _renderer_that_decodes(1) as renderer:
-        for text in ("w=100", "w=101,fm=webp"):
-            body = renderer.render(_opened(file), [parse(text)], Limits(), summary=False).renditions[0].body
-            assert body == render(PHOTOGRAPH, [parse(text)], Limits(), summary=False).renditions[0].body
-
-
-@pytest.mark.parametrize("kind", ["another file", "bytes", "upload between"])
-def test_a_child_decodes_again(tmp_path: Path, kind: str) -> None:
-    """Where the file is another one, or comes as bytes, and after an upload, which may need the memory."""
-    file, other = tmp_path / "a.jpg", tmp_path / "b.jpg"
-    for path in (file, other):
-        path.write_bytes(PHOTOGRAPH)
-    with _renderer_that_decodes(2 if kind == "upload between" else 1) as renderer:
-        renderer.render(_opened(file), [parse("w=100")], Limits(), summary=False)
-        second = {"another file": _opened(other), "bytes": PHOTOGRAPH}.get(kind, _opened(file))
-        if kind == "upload between":
-            renderer.render(_opened(file), [], Limits(), summary=True)
-        with pytest.raises(Refused, match="engine-failed"):
-            renderer.render(second, [parse("w=101")], Limits(), summary=False)
+    assert (kept.original, kept.renditions) == (plain.original, plain.renditions)

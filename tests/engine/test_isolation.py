@@ -352,7 +352,7 @@ def file_of(path: Path, data: bytes = GOOD, flags: int = os.O_RDONLY) -> Origina
         if os.fstat(descriptor).st_size != before:
             raise Unavailable("changed")
 
-    return OriginalFile(descriptor, before, check)
+    return OriginalFile(descriptor, before, check, path.name)
 
 
 def test_an_original_can_be_a_file(shared: IsolatedRenderer, tmp_path: Path) -> None:

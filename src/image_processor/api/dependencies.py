@@ -20,6 +20,7 @@ from image_processor.domain.errors import Invalid, InvalidKey, InvalidRecipe, In
 from image_processor.domain.keys import check_key, percent_decode
 from image_processor.domain.models import Outcome, Upload
 from image_processor.domain.ports import Catalog, EventQueue, ObjectStore
+from image_processor.engine.worker.decoded_files import DecodedCounts
 from image_processor.ingest import plan
 from image_processor.ingest.merging_reconcile import MergingReconciler
 from image_processor.standalone.activity import Activity
@@ -155,6 +156,11 @@ class StandaloneContext(AppContext, Protocol):
     @property
     def storage(self) -> Callable[[], StorageCount | None]:
         """Bytes of renditions by format, as they were counted last."""
+        ...
+
+    @property
+    def decoded(self) -> Callable[[], DecodedCounts]:
+        """Counts the decoded originals that are kept, and their use."""
         ...
 
     @property

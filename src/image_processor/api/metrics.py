@@ -116,6 +116,14 @@ _READ = (
     MetricSpec("queue_renders", "gauge", "renditions for URLs that wait or are being made"),
     MetricSpec("cache_bytes", "gauge", "bytes of undeclared renditions that are kept"),
     MetricSpec("cache_max_bytes", "gauge", "the most that are kept: `IMAGE_PROCESSOR_CACHE_BYTES`"),
+    MetricSpec(
+        "decoded_lookups",
+        "counter",
+        "renditions for URLs made of a decoded original that was kept (`hit`), or of one decoded for them"
+        " (`miss`)",
+        ("result",),
+    ),
+    MetricSpec("decoded_bytes", "gauge", "bytes of decoded originals that are kept"),
     MetricSpec("catalog_records", "gauge", "records of originals, counted every 15 s", ("status",)),
     MetricSpec("catalog_bytes", "gauge", "size of the catalog's files"),
     MetricSpec("disk_free_bytes", "gauge", "free space for data"),
@@ -227,6 +235,7 @@ class _State(Collector):
         context, hits = self._context, self._hits()
         settings, report, disk = context.settings, context.reconcile_report(), context.disk_state()
         totals, resumable = context.activity.totals(), _resumable(context)
+        decoded = context.decoded()
         return {
             "hits": {(status,): number for status, number in sorted(hits.statuses.items())},
             "hit_bytes": {(): hits.bytes},
@@ -236,6 +245,8 @@ class _State(Collector):
             "queue_renders": {(): context.render_coordinator.backlog()},
             "cache_bytes": {(): context.render_coordinator.cached_bytes()},
             "cache_max_bytes": {(): settings.cache_bytes},
+            "decoded_lookups": {("hit",): decoded.found, ("miss",): decoded.decoded},
+            "decoded_bytes": {(): decoded.bytes},
             "catalog_records": {(status,): number for status, number in self._count_records().items()},
             "catalog_bytes": _size(context),
             "disk_free_bytes": {(): disk.free},

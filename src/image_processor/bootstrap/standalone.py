@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
@@ -25,7 +26,7 @@ from image_processor.config.settings import PREFIX, Settings
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.repository import MetadataCache
 from image_processor.domain.errors import InvalidRecipe, InvalidSettings, Problem, Unavailable
-from image_processor.domain.models import Outcome, Upload
+from image_processor.domain.models import Outcome, OutcomeStatus, Upload
 from image_processor.domain.ports import (
     CachedReads,
     Catalog,
@@ -35,6 +36,7 @@ from image_processor.domain.ports import (
     RoleLeases,
     Stores,
 )
+from image_processor.engine.worker.decoded_files import DecodedCounts, DecodedFiles
 from image_processor.engine.worker.renderer_group import RendererGroup
 from image_processor.ingest.merging_reconcile import MergingReconciler
 from image_processor.ingest.outbox import Outbox, Send
@@ -79,6 +81,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _CLEAN_SECONDS = 600.0
+_EXPIRE_SECONDS = 60.0
 
 _ONE_SERVER = (
     ": only one can use a data directory. It uses all cores by itself "
@@ -137,6 +140,7 @@ class StandaloneContext(Struct, frozen=True):
     coordination: Callable[[], Coordination] = lambda: ALONE
     remote: RemoteOriginals | None = None
     """Fetches originals from remote sources; None without any."""
+    decoded: Callable[[], DecodedCounts] = DecodedCounts
 
     @property
     def recipe(self) -> Recipe:
@@ -224,6 +228,33 @@ def open_resumable_uploads(settings: Settings, disk: DiskSpace) -> Iterator[Resu
         yield uploads
     finally:
         cleaner.stop()
+
+
+@contextmanager
+def _open_decoded_files(settings: Settings, disk: DiskSpace) -> Iterator[DecodedFiles | None]:
+    """The pixels that the renderers of URLs share; None where none are to be kept."""
+    if not settings.decoded_bytes or sys.platform != "linux":
+        yield None
+        return
+    decoded = DecodedFiles(
+        settings.data, settings.decoded_bytes, has_room=lambda: disk.state().status is DiskStatus.OK
+    )
+    cleaner = Periodic("the removal of unused decoded originals", _EXPIRE_SECONDS, decoded.expire)
+    cleaner.start()
+    try:
+        yield decoded
+    finally:
+        cleaner.stop()
+
+
+def _dropping(decoded: DecodedFiles | None) -> Callable[[Outcome, float], None]:
+    """Drops the pixels of an original that is deleted, or has another version."""
+
+    def drop(outcome: Outcome, _seconds: float) -> None:
+        if decoded is not None and outcome.status is not OutcomeStatus.UNCHANGED:
+            decoded.drop(outcome.key)
+
+    return drop
 
 
 def _server_name() -> str:
@@ -342,20 +373,22 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
     progress = Progress()
     renderers = RendererGroup(settings.sandbox, keeps_idle=False)  # an idle child takes 50 MB
 
-    @contextmanager
-    def open_renderer() -> Iterator[Renderer]:
-        with renderers.renderer() as renderer:
-            yield renderer.render
-
     with ExitStack() as stopping, ExitStack() as stack:
         library = stack.enter_context(_open_library(settings))
         opened, stores, disk, catalog = library.opened, library.stores, library.disk, library.catalog
+        decoded = stack.enter_context(_open_decoded_files(settings, disk))
         bucket, sends = bucket_name(settings), _bucket_sends(settings)
         events = catalog.event_queue() if webhook and catalog else None
         on_unsent = _start_sender(webhook, events, stack) if webhook and events else lambda: None
         activity, metrics = Activity(), build_metrics()
-        counting = (activity.count_outcome, metrics.count_outcome, log_outcome)
-        hooks = WorkerHooks(on_unsent, disk.note_failure, counting, UploadTracer)
+        on_outcome = (activity.count_outcome, metrics.count_outcome, log_outcome, _dropping(decoded))
+        hooks = WorkerHooks(on_unsent, disk.note_failure, on_outcome, UploadTracer)
+
+        @contextmanager
+        def open_renderer() -> Iterator[Renderer]:
+            with renderers.renderer(decoded) as renderer:
+                yield renderer.render
+
         workers = stack.enter_context(
             open_workers(
                 *(settings, live, {bucket: stores}, SERVER_OWNER, progress, hooks, renderers),
@@ -427,6 +460,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 storage=storage.latest,
                 coordination=coordination,
                 remote=remote,
+                decoded=decoded.counts if decoded else DecodedCounts,
             )
         finally:
             # From now until all parts have ended.

@@ -372,6 +372,13 @@ URL_SETTINGS = (
         _MEBIBYTE,
     ),
     SettingSpec(
+        "DECODED_BYTES",
+        "maximum size of the decoded originals kept on one machine for renditions by URL, in MiB; 0 for none",
+        "0-1000000",
+        integer(0, 10**6),
+        _MEBIBYTE,
+    ),
+    SettingSpec(
         "DIALECTS",
         "URL grammars of other products to accept, in the order in which they are tried",
         f"some of {', '.join(DIALECTS)}, comma-separated",

@@ -125,6 +125,7 @@ class Settings(Struct, frozen=True):
     missing_seconds: int = 60
     delivery_queue: int = 64
     cache_bytes: int = 10 * 1024**3
+    decoded_bytes: int = 256 * 1024**2
     dialects: tuple[str, ...] = ()
     dialect_auto: bool = False
     dialect_lenient: bool = False

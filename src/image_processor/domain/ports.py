@@ -85,11 +85,13 @@ class StoredObject(Struct, frozen=True):
 class OriginalFile:
     """The bytes of an original as an open file, which a renderer in another process reads by itself: so they
     are in memory once, and not in this process. ``check`` raises Unavailable if the file has changed since it
-    was opened. The descriptor is closed with the last reference to this object."""
+    was opened. ``key`` is that of the original. The descriptor is closed with the last reference to this
+    object."""
 
-    def __init__(self, descriptor: int, size: int, check: Callable[[], None]) -> None:
+    def __init__(self, descriptor: int, size: int, check: Callable[[], None], key: str) -> None:
         self.descriptor = descriptor
         self.check = check
+        self.key = key
         self._size = size
 
     def __len__(self) -> int:

@@ -14,13 +14,15 @@ from math import ceil
 import pyvips
 from msgspec import Struct
 
+from image_processor.domain.errors import Refused
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.geometry import Size, Stage, cascade, needed_for, shrink_on_load
 from image_processor.domain.models import IccPolicy
 from image_processor.domain.transformation import ColourSpace
 
-from .codecs.codec import ShrinkOnLoad
+from .codecs.codec import ShrinkOnLoad, attach_profile
 from .codecs.decode import (
+    DecoderWarning,
     frames_of,
     open_original,
     raise_late_warning,
@@ -29,7 +31,7 @@ from .codecs.decode import (
 )
 from .codecs.encode import p3_profile, srgb_profile
 from .codecs.registry import CODECS
-from .decoded_originals import DecodedOriginalKey, DecodedOriginals, KeptOriginal
+from .decoded_originals import DecodedOriginalKey, DecodedOriginals
 from .operations import pixels
 from .operations.decode_plan import DecodePlan, size_before_fine_rotation
 
@@ -62,10 +64,10 @@ class OpenedSource(Struct, frozen=True):
 
 
 def open_source(
-    data: bytes, source: DecodePlan, plan: PyramidPlan, icc: IccPolicy, kept: KeptOriginal | None = None
+    data: bytes, source: DecodePlan, plan: PyramidPlan, icc: IccPolicy, kept: DecodedOriginals | None = None
 ) -> OpenedSource:
     """Open ``data`` for ``plan``, which names at least one size. A still that is shown whole is decoded here
-    and now, and kept, where ``kept`` has room for it. Raises Refused as the decoder does."""
+    and now, and kept, where ``kept`` accepts it. Raises Refused as the decoder does."""
     header = source.header
     base, stages = cascade(_largest_size(source, plan), plan.sizes)
     needed = source.orientation.apply(
@@ -82,10 +84,11 @@ def open_source(
         fail_on=header.fail_on,
         target=_drawn_size(source, needed),
     )
-    # A drawing is drawn again at each size.
-    if kept is not None and header.frames == 1 and not CODECS[header.format].vector:
-        key = DecodedOriginalKey(kept.version, requested_shrink, source.first, header.fail_on)
-        whole = _kept(kept.originals, key, source, open_)
+    # A drawing is drawn again at each size, and optional packages have decoded when their image is open.
+    codec = CODECS[header.format]
+    if kept is not None and header.frames == 1 and not codec.vector and codec.loader is not None:
+        key = DecodedOriginalKey(requested_shrink, source.first, header.fail_on.value)
+        whole = _with_kept_pixels(kept, key, source, open_)
     else:
         whole = open_()
     # Before resizing, which costs as much for an idle band as for a colour.
@@ -99,24 +102,48 @@ def open_source(
     return OpenedSource(source, image, frames, shrink, base, stages, plan, profile, own_profile is not None)
 
 
-def _kept(
-    originals: DecodedOriginals,
+def _with_kept_pixels(
+    kept: DecodedOriginals,
     key: DecodedOriginalKey,
     source: DecodePlan,
     open_: Callable[[], pyvips.Image],
 ) -> pyvips.Image:
-    """The original from ``originals``; else opened, and decoded to be kept where it is shown whole: of one
-    that is cropped, fewer lines are decoded."""
-    kept = originals.get(key)
-    if kept is not None:
-        return kept
+    """The original with the pixels that are kept of it; else decoded, and its pixels kept, where it is needed
+    to the last line: of one that is cropped before, fewer lines are decoded."""
     whole = open_()
-    if not source.is_whole or not originals.accepts(whole):
+    count = whole.width * whole.height * whole.bands
+    if whole.format != "uchar" or whole.coding != "none":
         return whole
-    with translate_errors(FORMATS[source.header.format], key.fail_on):
-        decoded = whole.copy_memory()
-    originals.put(key, decoded)
-    return decoded
+    pixels = kept.read(key, count)
+    if pixels is not None:
+        return _replace_pixels(whole, pixels)
+    if not _reaches_last_lines(source) or not kept.accepts(count):
+        return whole
+    try:
+        with translate_errors(FORMATS[source.header.format], source.header.fail_on):
+            decoded = whole.write_to_memory()
+    except (DecoderWarning, Refused):
+        if source.is_whole:
+            raise
+        return open_()  # the damage may be outside of the crop
+    kept.keep(key, decoded)
+    return _replace_pixels(whole, decoded)
+
+
+_LAST_LINES = 64
+"""How many of the last lines may be missing in a crop that is decoded whole: four rows of a JPEG's blocks."""
+
+
+def _reaches_last_lines(source: DecodePlan) -> bool:
+    return source.box.top + source.box.height + _LAST_LINES >= source.header.stored.height
+
+
+def _replace_pixels(whole: pyvips.Image, pixels: bytes | memoryview) -> pyvips.Image:
+    """``pixels`` with what the header of ``whole`` says about their colours; all other metadata is dropped
+    in any case."""
+    image = pyvips.Image.new_from_memory(pixels, whole.width, whole.height, whole.bands, "uchar")
+    profile = whole.get("icc-profile-data") if whole.get_typeof("icc-profile-data") else None
+    return attach_profile(image.copy(interpretation=whole.interpretation), profile)
 
 
 def _drawn_size(source: DecodePlan, needed: Size) -> Size | None:

@@ -35,7 +35,7 @@ from image_processor.domain.transformation import Fit, Transformation
 
 from .codecs.decode import is_out_of_memory
 from .codecs.probe import ImageHeader, decode_tolerantly, probe
-from .decoded_originals import KeptOriginal
+from .decoded_originals import DecodedOriginals
 from .encoder_threads import EncoderThreads, InlineEncoder
 from .job import FinishedRendition, RenditionJob, encoder_bytes, plan_job, run_job
 from .operations.decode_plan import WHOLE_IMAGE, DecodePlan, plan_decode, source_selection
@@ -55,7 +55,7 @@ def render(  # noqa: PLR0913 - each is a separate decision of the caller
     exif: Collection[ExifField] = (),
     overlay_sources: Mapping[str, bytes] | None = None,
     on_rendition: Callable[[RenderedImage], None] = lambda _: None,
-    kept: KeptOriginal | None = None,
+    kept: DecodedOriginals | None = None,
 ) -> Rendered:
     """Make every transformation of ``data``, in the order given; an empty sequence is allowed.
 
@@ -64,7 +64,7 @@ def render(  # noqa: PLR0913 - each is a separate decision of the caller
     ``transformations`` and ``summary`` nothing is decoded. ``exif`` names the EXIF fields to keep.
     ``overlay_sources`` holds the encoded overlay images by key. ``on_rendition`` is called with each
     rendition as soon as it is made, in the thread that made it; an error raised later does not revoke it.
-    ``kept`` keeps the decoded original, which may be there already.
+    ``kept`` keeps the pixels of the decoded original, which may be there already.
 
     Raises Refused as `probe` does, OUTPUT_TOO_LARGE or REGION_OUTSIDE before decoding, TRUNCATED or
     CORRUPT while decoding, and what overlays are refused for; MemoryError where an encoder gets no memory.
@@ -169,7 +169,7 @@ class _Decoding(Struct, frozen=True):
     images: OverlayImages
     emitter: _RenditionEmitter
     encoders: EncoderThreads
-    kept: KeptOriginal | None
+    kept: DecodedOriginals | None
 
     def run(self) -> _Decoded:
         """Decode each source, and submit each job as soon as its level is there."""

@@ -20,6 +20,9 @@ _CHUNK = 1024 * 1024
 is full or empty, the processes take turns on a function's one core."""
 
 
+_ENDED = "expected a message, got the end of the connection"
+
+
 class Channel:
     """One end of the connection: it reads from one descriptor and writes to another, and owns both."""
 
@@ -31,7 +34,7 @@ class Channel:
         with suppress(AttributeError, OSError):  # not Linux, or over the user's limit
             fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _CHUNK)
 
-    def send(self, message: bytes, until: float = math.inf) -> None:
+    def send(self, message: bytes | memoryview, until: float = math.inf) -> None:
         """Send a message, at latest at ``until`` in seconds of time.monotonic().
 
         Raises TimeoutError, and OSError where the other side is gone.
@@ -50,6 +53,22 @@ class Channel:
             raise ValueError(f"expected at most {limit} bytes of message, got {length}")
         return self._read(length, until)
 
+    def receive_into(self, file: int | None, count: int, until: float) -> bool:
+        """Have the kernel write the next message, of ``count`` bytes, to ``file``. False if that is None or
+        has no room; the message is received all the same. Linux only.
+
+        Raises as `receive`, and ValueError for a message of another length."""
+        length = int.from_bytes(self._read(_LENGTH, until))
+        if length != count:
+            raise ValueError(f"expected a message of {count} bytes, got {length}")
+        rest = count
+        while file is not None and rest and (moved := self._move_some(file, rest, until)):
+            rest -= moved
+        has_room = rest == 0
+        while rest:
+            rest -= len(self._read_some(rest, until))
+        return has_room
+
     def wait(self, until: float) -> None:
         """Return once there is something to receive, or the other side is gone. Raises TimeoutError."""
         _wait(self._reader, select.POLLIN, until)
@@ -62,13 +81,27 @@ class Channel:
         # BytesIO grows in place and returns its own bytes: joining chunks would hold them twice.
         received = io.BytesIO()
         while count:
-            _wait(self._reader, select.POLLIN, until)
-            chunk = os.read(self._reader, min(count, _CHUNK))
-            if not chunk:
-                raise EOFError("expected a message, got the end of the connection")
-            received.write(chunk)
-            count -= len(chunk)
+            count -= received.write(self._read_some(count, until))
         return received.getvalue()
+
+    def _move_some(self, file: int, count: int, until: float) -> int:
+        """How many of ``count`` bytes were moved to ``file``: at least one; 0 where it has no room."""
+        _wait(self._reader, select.POLLIN, until)
+        try:
+            moved = os.splice(self._reader, file, count)
+        except OSError:
+            return 0
+        if not moved:
+            raise EOFError(_ENDED)
+        return moved
+
+    def _read_some(self, count: int, until: float) -> bytes:
+        """At most ``count`` bytes, and at least one."""
+        _wait(self._reader, select.POLLIN, until)
+        chunk = os.read(self._reader, min(count, _CHUNK))
+        if not chunk:
+            raise EOFError(_ENDED)
+        return chunk
 
 
 def _wait(descriptor: int, event: int, until: float) -> None:
@@ -80,16 +113,16 @@ def _wait(descriptor: int, event: int, until: float) -> None:
         raise TimeoutError("expected the other side to answer in time, got nothing")
 
 
-def receive_descriptor(descriptor: int) -> int:
-    """Wait for a descriptor that comes over the UNIX socket ``descriptor``. Raises EOFError where the other
-    side is gone."""
+def receive_descriptors(descriptor: int, count: int) -> list[int]:
+    """Wait for ``count`` descriptors that come over the UNIX socket ``descriptor``. Raises EOFError where the
+    other side is gone."""
     import socket  # noqa: PLC0415 - 4 ms of a child's start, for files only
 
     end = socket.socket(fileno=descriptor)
     try:
-        _, descriptors, _, _ = socket.recv_fds(end, 1, 1)
+        _, descriptors, _, _ = socket.recv_fds(end, 1, count)
     finally:
         end.detach()
-    if not descriptors:
-        raise EOFError("expected a descriptor, got the end of the connection")
-    return descriptors[0]
+    if len(descriptors) != count:
+        raise EOFError(f"expected {count} descriptors, got {len(descriptors)}")
+    return list(descriptors)

@@ -16,17 +16,17 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from image_processor.domain.errors import MissingExtra, Refused, UnsafeRuntime
 from image_processor.domain.models import Limits, RenderedImage, SandboxPolicy
 from image_processor.domain.transformation import Transformation, parse
 from image_processor.engine import runtime
-from image_processor.engine.decoded_originals import DecodedOriginals, KeptOriginal
+from image_processor.engine.decoded_originals import MIN_BYTES, DecodedOriginalKey
 from image_processor.engine.render import render
 
 from . import messages, sandbox
-from .channel import Channel, receive_descriptor
+from .channel import Channel, receive_descriptors
 from .resource_limits import limit_cpu, limit_memory, return_memory
 
 _MEMORY_FACTOR = 3
@@ -64,65 +64,79 @@ def main() -> None:
 
 def _serve(channel: Channel, files: int) -> None:
     """Answer requests. Raises EOFError and BrokenPipeError once the parent is gone."""
-    originals = DecodedOriginals()
     while True:
         try:
             channel.wait(time.monotonic() + _IDLE_SECONDS)
         except TimeoutError:
-            originals.clear()
             return_memory()
-        _serve_request(messages.decode_request(channel.receive()), channel, files, originals)
+        _serve_request(messages.decode_request(channel.receive()), channel, files)
 
 
-def _serve_request(
-    request: messages.Request, channel: Channel, files: int, originals: DecodedOriginals
-) -> None:
+def _serve_request(request: messages.Request, channel: Channel, files: int) -> None:
     # A function of its own, so that the images are gone when the child waits for the next request.
-    if request.summary:
-        originals.clear()  # an upload, which may need all the memory that there is
-    version = None
-    if request.file_bytes is None:
-        data = channel.receive()
-    else:
-        data, version = _read_original(files, request.file_bytes, channel)
-    overlay_sources = {key: channel.receive() for key in request.overlay_keys}
-    keeps = version is not None and not request.summary
-    kept = KeptOriginal(originals, version) if keeps else None
-    channel.send(messages.encode(_answer(request, data, overlay_sources, channel, kept)))
+    with ExitStack() as stack:
+        pixels = _Pixels({}, 0)
+        if request.file_bytes is None:
+            data = channel.receive()
+        else:
+            descriptors = receive_descriptors(files, 1 + len(request.kept))
+            for descriptor in descriptors:
+                stack.callback(os.close, descriptor)
+            data = _read_original(descriptors[0], request.file_bytes, channel)
+            kept = dict(zip(request.kept, descriptors[1:], strict=True))
+            pixels = _Pixels(kept, request.max_new_pixels)
+        overlay_sources = {key: channel.receive() for key in request.overlay_keys}
+        reply = _answer(request, data, overlay_sources, channel, pixels)
+        if isinstance(reply, messages.Done) and pixels.new is not None:
+            key, new = pixels.new
+            channel.send(messages.encode(messages.Decoded(key, len(new))))
+            channel.send(new)
+        channel.send(messages.encode(reply))
 
 
-def _read_original(files: int, size: int, channel: Channel) -> tuple[bytes, FileVersion | None]:
-    """Read the file whose descriptor comes over the socket ``files``, and tell the parent, which checks that
-    it has not changed meanwhile. Returns its version too, as `_file_version`."""
-    descriptor = receive_descriptor(files)
+def _read_original(descriptor: int, size: int, channel: Channel) -> bytes:
+    """Read the original's file, and tell the parent, which checks that it has not changed meanwhile."""
     try:
-        version = _file_version(descriptor)
         # One call, which reads into the bytes that it returns: so they are in memory once.
         data = os.pread(descriptor, size, 0)
     except OSError as error:
         channel.send(messages.encode(messages.Read(0, str(error))))
-        return b"", None
-    finally:
-        os.close(descriptor)
+        return b""
     channel.send(messages.encode(messages.Read(len(data))))
-    return data, version
+    return data
 
 
-FileVersion = tuple[int, int, int, int, int]
-"""Device, inode, size, and the times of the last change of data and of the inode, in nanoseconds."""
+class _Pixels:
+    """The pixels of the original that the parent keeps, in files by their descriptors, and new ones that it
+    is to keep: the first that have at most ``max_bytes``.
 
-_SETTLED_SECONDS = 2.0
-"""How long ago a file must have changed. Its times are as coarse as the kernel's clock, some milliseconds,
-and some file systems count whole seconds."""
+    They are read, not mapped: a mapped file that becomes shorter ends the process that looks at it.
+    """
 
+    def __init__(self, descriptors: Mapping[DecodedOriginalKey, int], max_bytes: int) -> None:
+        self._descriptors = descriptors
+        self._max_bytes = max_bytes
+        self.used: DecodedOriginalKey | None = None
+        self.new: tuple[DecodedOriginalKey, memoryview] | None = None
 
-def _file_version(descriptor: int) -> FileVersion | None:
-    """What changes with the bytes of a file; None where it has changed just now, and may do so again without
-    another time."""
-    state = os.fstat(descriptor)
-    if abs(time.time() - state.st_ctime) <= _SETTLED_SECONDS:
-        return None
-    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+    def read(self, key: DecodedOriginalKey, count: int) -> bytes | None:
+        descriptor = self._descriptors.get(key)
+        if descriptor is None:
+            return None
+        try:
+            pixels = os.pread(descriptor, count, 0)
+        except OSError:
+            return None
+        if len(pixels) != count:
+            return None
+        self.used = key
+        return pixels
+
+    def accepts(self, count: int) -> bool:
+        return self.new is None and MIN_BYTES <= count <= self._max_bytes
+
+    def keep(self, key: DecodedOriginalKey, pixels: memoryview) -> None:
+        self.new = key, pixels
 
 
 def _apply_limits() -> None:
@@ -152,7 +166,7 @@ def _answer(
     data: bytes,
     overlay_sources: Mapping[str, bytes],
     channel: Channel,
-    kept: KeptOriginal | None,
+    pixels: _Pixels,
 ) -> messages.Reply:
     """The reply to a request, after the renditions have been sent."""
     try:
@@ -169,7 +183,7 @@ def _answer(
             exif=request.exif,
             overlay_sources=overlay_sources,
             on_rendition=_Sender(transformations, channel).send,
-            kept=kept,
+            kept=pixels,
         )
     except Refused as refused:
         return messages.Refusal(refused.reason, refused.message)
@@ -179,7 +193,7 @@ def _answer(
         return messages.Exhausted()
     except Exception:  # noqa: BLE001 - the parent waits for a reply, whatever happened
         return messages.Failed(traceback.format_exc())
-    return messages.Done(rendered.original, rendered.summary, rendered.exif, rendered.timings)
+    return messages.Done(rendered.original, rendered.summary, rendered.exif, rendered.timings, pixels.used)
 
 
 class _Sender:

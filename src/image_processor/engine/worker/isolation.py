@@ -34,6 +34,7 @@ from image_processor.domain.transformation import Transformation
 
 from . import messages
 from .channel import Channel
+from .decoded_files import DecodedFiles, KeptPixels, NewPixels
 from .resource_limits import cpu_seconds_of
 
 _START_SECONDS = 60
@@ -80,7 +81,8 @@ class IsolatedRenderer:
     It only matters where a child gets little CPU time. ``until``, in seconds of time.monotonic(), is a
     deadline for every reply, for a caller that will be stopped then. A missed one is a refusal, or with
     ``late_is_unavailable`` Unavailable, for a caller that has less time than others for the same image.
-    ``sandbox`` says whether the child enters a sandbox.
+    ``sandbox`` says whether the child enters a sandbox. ``decoded`` keeps the pixels of originals that are
+    files on this machine.
     """
 
     _program = "from image_processor.engine.worker.child import main; main()"
@@ -92,8 +94,10 @@ class IsolatedRenderer:
         until: float = math.inf,
         late_is_unavailable: bool = False,
         sandbox: SandboxPolicy = SandboxPolicy.AUTO,
+        decoded: DecodedFiles | None = None,
     ) -> None:
         self.until = until
+        self.decoded = decoded
         self._timeout_factor = timeout_factor
         self._late_is_unavailable = late_is_unavailable
         self._sandbox = sandbox
@@ -181,6 +185,9 @@ class IsolatedRenderer:
         if no child takes it or the renderer was aborted.
         """
         overlays = overlay_sources or {}
+        kept = None
+        if self.decoded is not None and isinstance(data, OriginalFile) and transformations:
+            kept = self.decoded.of(data)
         request = messages.Request(
             tuple(map(str, transformations)),
             limits,
@@ -190,12 +197,14 @@ class IsolatedRenderer:
             tuple(exif),
             tuple(overlays),
             len(data) if isinstance(data, OriginalFile) else None,
+            tuple(kept.files) if kept else (),
+            kept.max_bytes if kept else 0,
         )
         bodies = [data, *overlays.values()]
         images: dict[int, RenderedImage] = {}
 
         def attempt() -> messages.Reply:
-            for message, body in self._ask(request, bodies):
+            for message, body in self._ask(request, bodies, kept):
                 if not isinstance(message, messages.Made):
                     reply = message  # the last message, but `_ask` must come to its end
                 # A child that was lost may have made it before.
@@ -214,14 +223,16 @@ class IsolatedRenderer:
                 raise second.error from None
         return _rendered(reply, [images[number] for number in sorted(images)])
 
-    def _ask(self, request: messages.Request, bodies: Sequence[bytes | OriginalFile]) -> Iterator[_Message]:
+    def _ask(
+        self, request: messages.Request, bodies: Sequence[bytes | OriginalFile], kept: KeptPixels | None
+    ) -> Iterator[_Message]:
         """As `_Child.ask`. Raises _ChildLost, Refused(TOO_SLOW), Unavailable, UnsafeRuntime."""
         try:
             self.warm()
             assert self._child is not None
             wall_seconds = self._wall_seconds(request.limits)
             try:
-                yield from self._child.ask(request, bodies, wall_seconds)
+                yield from self._child.ask(request, bodies, wall_seconds, kept)
             except TimeoutError:
                 raise self._late(wall_seconds) from None
         except BaseException:
@@ -247,6 +258,8 @@ class IsolatedRenderer:
 
 _Message = tuple[messages.Made | messages.Reply, bytes]
 """A message of the child, with the bytes of a rendition."""
+
+_Received = tuple[messages.Made | messages.Decoded | messages.Reply, bytes]
 
 
 class _Child:
@@ -307,10 +320,14 @@ class _Child:
         self.sandbox_gaps = message.sandbox_gaps
 
     def ask(
-        self, request: messages.Request, bodies: Sequence[bytes | OriginalFile], wall_seconds: float
+        self,
+        request: messages.Request,
+        bodies: Sequence[bytes | OriginalFile],
+        wall_seconds: float,
+        kept: KeptPixels | None,
     ) -> Iterator[_Message]:
         """Render the first of ``bodies``; the others are the overlay sources that ``request`` names. Yields
-        each rendition once, and at last the reply.
+        each rendition once, and at last the reply. ``kept`` has pixels of the original, and takes new ones.
 
         Raises _ChildLost, Refused(TOO_SLOW), Unavailable for a file that cannot be read or has changed, and
         TimeoutError after ``wall_seconds``; the child cannot be
@@ -318,11 +335,17 @@ class _Child:
         until = time.monotonic() + wall_seconds
         missing = set(range(len(request.transformations)))
         allowed = _MAX_RENDITIONS
+        new = None
         try:
-            self._send([messages.encode(request), *bodies], until)
+            self._send([messages.encode(request), *bodies], until, kept)
             while True:
                 self._await_reply(until)
                 message, body = self._receive(missing, allowed, until)
+                if isinstance(message, messages.Decoded):
+                    new = self._receive_pixels(message, kept, until)
+                    continue
+                if isinstance(message, messages.Done) and kept:
+                    kept.finish(message.used, new)
                 yield message, body
                 if not isinstance(message, messages.Made):
                     return
@@ -351,20 +374,21 @@ class _Child:
         self._channel.close()
         self._files.close()
 
-    def _send(self, contents: Sequence[bytes | OriginalFile], until: float) -> None:
+    def _send(self, contents: Sequence[bytes | OriginalFile], until: float, kept: KeptPixels | None) -> None:
         expected = (
             f"expected a renderer to read the original within {_TRANSFER_SECONDS} s, got one that does not"
         )
         with _transfer(until, Unavailable(expected)) as end:
             for content in contents:
                 if isinstance(content, OriginalFile):
-                    self._pass_file(content, end)
+                    self._pass_file(content, end, kept)
                 else:
                     self._channel.send(content, end)
 
-    def _pass_file(self, file: OriginalFile, until: float) -> None:
+    def _pass_file(self, file: OriginalFile, until: float, kept: KeptPixels | None) -> None:
         """Have the child read ``file``. Raises Unavailable where it cannot, or the file has changed."""
-        socket.send_fds(self._files, [b" "], [file.descriptor])
+        pixels = [pixels.descriptor for pixels in kept.files.values()] if kept else []
+        socket.send_fds(self._files, [b" "], [file.descriptor, *pixels])
         read = messages.decode_read(self._channel.receive(until, _MAX_MESSAGE))
         if read.error:
             raise Unavailable(f"expected a renderer to read the original, got {read.error}")
@@ -388,7 +412,21 @@ class _Child:
                 got = f"a decoder that used no CPU time for {_STALL_SECONDS} s"
                 raise _ChildLost(Refused(Reason.TOO_SLOW, f"expected a reply, got {got}"))
 
-    def _receive(self, missing: Collection[int], allowed: int, until: float) -> _Message:
+    def _receive_pixels(
+        self, message: messages.Decoded, kept: KeptPixels | None, until: float
+    ) -> NewPixels | None:
+        """Write the pixels that follow to a file; None without room. Raises ValueError for too many."""
+        max_bytes = kept.max_bytes if kept else 0
+        if kept is None or not 0 < message.count <= max_bytes:
+            raise ValueError(f"expected at most {max_bytes} bytes of pixels, got {message.count}")
+        got = f"a part of the pixels within {_TRANSFER_SECONDS} s"
+        with _transfer(until, Refused(Reason.TOO_SLOW, f"expected a reply, got {got}")) as end:
+            file = kept.write(
+                lambda file: self._channel.receive_into(file, message.count, end), message.count
+            )
+        return NewPixels(message.key, file) if file else None
+
+    def _receive(self, missing: Collection[int], allowed: int, until: float) -> _Received:
         """The next message. Raises ValueError for one that cannot come now."""
         got = f"a part of it within {_TRANSFER_SECONDS} s"
         with _transfer(until, Refused(Reason.TOO_SLOW, f"expected a reply, got {got}")) as end:
@@ -397,7 +435,7 @@ class _Child:
                 if message.number not in missing:
                     raise ValueError(f"expected one of the renditions {missing}, got {message.number}")
                 return message, self._channel.receive(end, allowed)
-            if isinstance(message, messages.Done) and missing:
+            if isinstance(message, messages.Done | messages.Decoded) and missing:
                 raise ValueError(f"expected the renditions {missing}, got none of them")
             return message, b""
 

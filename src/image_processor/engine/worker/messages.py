@@ -19,12 +19,14 @@ from image_processor.domain.models import (
     Timings,
     VisualSummary,
 )
+from image_processor.engine.decoded_originals import DecodedOriginalKey
 
 
 class Request(Struct, frozen=True):
     """The parameters of engine.render.render. The original follows, then the overlay sources in the order of
     their keys. An original of ``file_bytes`` comes as a descriptor, over the socket; then the child says what
-    it has Read."""
+    it has Read. With it come descriptors of the files of its pixels that are ``kept``, in this order. New
+    pixels of at most ``max_new_pixels`` bytes are to be sent back."""
 
     transformations: tuple[str, ...]
     limits: Limits
@@ -34,6 +36,8 @@ class Request(Struct, frozen=True):
     exif: tuple[ExifField, ...]
     overlay_keys: tuple[str, ...]
     file_bytes: int | None = None
+    kept: tuple[DecodedOriginalKey, ...] = ()
+    max_new_pixels: int = 0
 
 
 class Ready(Struct, frozen=True, tag="ready"):
@@ -63,13 +67,23 @@ class Made(Struct, frozen=True, tag="made"):
     metadata: ImageMetadata
 
 
+class Decoded(Struct, frozen=True, tag="decoded"):
+    """Pixels of the original that are worth keeping; their ``count`` bytes follow. It comes once, after the
+    renditions."""
+
+    key: DecodedOriginalKey
+    count: int
+
+
 class Done(Struct, frozen=True, tag="done"):
-    """The fields of domain.models.Rendered, after all renditions."""
+    """The fields of domain.models.Rendered, after all renditions. ``used`` are the kept pixels that they were
+    made of."""
 
     original: ImageMetadata
     summary: VisualSummary | None
     exif: Exif
     timings: Timings
+    used: DecodedOriginalKey | None = None
 
 
 class Refusal(Struct, frozen=True, tag="refused"):
@@ -99,4 +113,4 @@ encode = Encoder().encode
 decode_request = Decoder(Request).decode
 decode_start = Decoder(Ready | Unsafe).decode
 decode_read = Decoder(Read).decode
-decode_reply = Decoder(Made | Reply).decode
+decode_reply = Decoder(Made | Decoded | Reply).decode

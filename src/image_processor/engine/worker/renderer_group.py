@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from image_processor.domain.models import SandboxPolicy
 
+from .decoded_files import DecodedFiles
 from .isolation import IsolatedRenderer
 
 
@@ -50,11 +51,12 @@ class RendererGroup:
             renderer.close()
 
     @contextmanager
-    def renderer(self) -> Iterator[IsolatedRenderer]:
-        """A renderer for one thread."""
+    def renderer(self, decoded: DecodedFiles | None = None) -> Iterator[IsolatedRenderer]:
+        """A renderer for one thread. With ``decoded`` it shares the pixels of originals with others."""
         with self._lock:
             tried = self._tried.pop() if self._tried else None
         with tried or IsolatedRenderer(sandbox=self._sandbox) as renderer:
+            renderer.decoded = decoded
             with self._lock:
                 self._open.add(renderer)
                 if self._aborted:

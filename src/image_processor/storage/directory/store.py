@@ -87,9 +87,8 @@ class DirectoryStore:
         with self._open(key, version) as (file, entry, _):
             _check_size(entry, limit)
             descriptor = os.dup(file)
-        return Original(
-            entry, OriginalFile(descriptor, entry.size, partial(_check_unchanged, descriptor, entry))
-        )
+        check = partial(_check_unchanged, descriptor, entry)
+        return Original(entry, OriginalFile(descriptor, entry.size, check, key))
 
     def read(self, key: str, start: int, stop: int, *, version: str | None = None) -> Iterator[bytes]:
         chunks = self._read_range(key, start, stop, version)
