@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 
 import pyvips
 from msgspec import Struct
@@ -201,16 +202,23 @@ _OPAQUE_PERCENT = 100
 
 def _remaining(source: DecodePlan, placement: Placement, transformation: Transformation) -> Transformation:
     """The parameters that are not resolved yet, without a background that would be invisible."""
-    fields = {field: getattr(transformation, field) for field in _REMAINING}
     has_bars = not placement.level.covers(placement.output)
     is_transparent = source.header.alpha or source.fine_rotation or transformation.opacity < _OPAQUE_PERCENT
     is_shaped = transformation.round or transformation.ellipse or transformation.padding
-    if not (has_bars or is_transparent or is_shaped or transformation.steps):
-        fields["background"] = None
-    if source.colour is ColourSpace.P3:
-        from .operations.wide_colour import in_p3  # noqa: PLC0415 - as above
+    is_visible = bool(has_bars or is_transparent or is_shaped or transformation.steps)
+    return _unresolved(transformation, has_background=is_visible, in_p3=source.colour is ColourSpace.P3)
 
-        fields = {field: in_p3(value) for field, value in fields.items()}
+
+# The same few are rendered for every upload, and to check all fields anew takes longer than to plan the rest.
+@lru_cache(maxsize=256)
+def _unresolved(transformation: Transformation, *, has_background: bool, in_p3: bool) -> Transformation:
+    fields = {field: getattr(transformation, field) for field in _REMAINING}
+    if not has_background:
+        fields["background"] = None
+    if in_p3:
+        from .operations.wide_colour import in_p3 as converted  # noqa: PLC0415 - few renditions need it
+
+        fields = {field: converted(value) for field, value in fields.items()}
     return Transformation(**fields)
 
 

@@ -17,6 +17,7 @@ import traceback
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import lru_cache
 
 from image_processor.domain.errors import MissingExtra, Refused, UnsafeRuntime
 from image_processor.domain.models import Limits, RenderedImage, SandboxPolicy
@@ -161,6 +162,10 @@ def _exit_with_parent(descriptor: int) -> None:
     os._exit(0)
 
 
+_parse = lru_cache(maxsize=256)(parse)
+"""A child gets the texts of a recipe with every upload."""
+
+
 def _answer(
     request: messages.Request,
     data: bytes,
@@ -172,7 +177,7 @@ def _answer(
     try:
         limit_cpu(request.limits.cpu_seconds)
         limit_memory(_MEMORY_FACTOR * request.limits.max_memory)
-        transformations = [parse(text) for text in request.transformations]
+        transformations = [_parse(text) for text in request.transformations]
         rendered = render(
             data,
             transformations,

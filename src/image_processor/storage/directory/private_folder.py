@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import os
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock
@@ -171,7 +170,7 @@ def _new_file(folder: int) -> Iterator[TemporaryFile]:
 
 def _create(folder: int) -> TemporaryFile:
     while True:
-        name = os.fsencode(uuid.uuid4().hex)
+        name = os.urandom(16).hex().encode()
         file = os.open(name, _CREATE_FLAGS, _FILE_MODE, dir_fd=folder)
         if _try_lock(file) and os.fstat(file).st_nlink:
             return TemporaryFile(file, folder, name)
