@@ -65,7 +65,8 @@ def test_health_without_the_data(machine: Machine, client: Client) -> None:
     shutil.rmtree(machine.settings.data)
     response = client.get("/health")
     assert (response.status_code, response.json()["status"]) == (503, "degraded")
-    assert response.json()["detail"] == "the store's root folder cannot be opened: No such file or directory"
+    reason = "cannot be opened: No such file or directory; mount its disk, or restore it"
+    assert response.json()["detail"] == f"the folder 'uploads' {reason}"
 
 
 def test_health_and_requests_with_a_damaged_catalog(

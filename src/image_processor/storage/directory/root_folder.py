@@ -46,6 +46,7 @@ class RootFolder:
     def __init__(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         self.path = os.fsencode(path.resolve())
+        self._name = path.resolve().name
         self._denied: set[Segments] = set()
 
     def is_first_denial(self, path: Segments) -> bool:
@@ -86,7 +87,9 @@ class RootFolder:
         except OSError as error:
             # Not the same as empty: an unmounted disk must not look like a folder whose originals
             # were all deleted.
-            raise Unavailable(f"the store's root folder cannot be opened: {error.strerror}") from error
+            # Strangers see it too, and need not know where the folder is.
+            fix = "; mount its disk, or restore it" if error.errno == errno.ENOENT else ""
+            raise Unavailable(f"the folder {self._name!r} cannot be opened: {error.strerror}{fix}") from error
 
     def stat(self, path: Segments) -> os.stat_result | None:
         """The stat result with links resolved, or None if nothing has this path."""
