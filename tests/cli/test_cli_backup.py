@@ -116,7 +116,7 @@ def test_a_backup_overwrites_a_file_only_with_force(kept):
     Path("copy.sqlite").write_text("something of mine")
     status, _, err = kept("backup", "copy.sqlite")
     assert status == 2
-    assert err == "error: expected the option, since copy.sqlite exists for --force, got 'none'\n"
+    assert err == "error: expected no file, or --force to replace it, for copy.sqlite, got one\n"
     assert Path("copy.sqlite").read_text() == "something of mine"
     assert kept("backup", "copy.sqlite", "--force")[0] == 0
     assert len(records(Path("copy.sqlite"))) == 3
@@ -137,7 +137,7 @@ def test_a_restore_overwrites_a_catalog_only_with_force(kept):
     catalog.close()
     status, _, err = kept("restore", "copy.sqlite")
     assert status == 2
-    assert "since data/catalog.sqlite exists for --force" in err
+    assert "expected no file, or --force to replace it, for data/catalog.sqlite" in err
     assert set(records(CATALOG)) == {"a.jpg", "b.jpg", "c.jpg", "later.jpg"}
 
 
@@ -147,7 +147,7 @@ def test_a_restore_fails_while_a_server_runs(kept):
     with DataDirLock(Path("data")):
         status, _, err = kept("restore", "copy.sqlite", "--force")
     assert status == 3
-    assert err == "error: a server already works on data\n"
+    assert err == "error: a server already works on data; stop it first\n"
     assert CATALOG.read_bytes() == before
 
 
@@ -208,7 +208,8 @@ def test_a_restore_refuses_an_invalid_catalog(kept, harm, told):
     before = records(CATALOG)
     status, out, err = kept("restore", "copy.sqlite", "--force")
     assert (status, out) == (2, "")
-    assert err.startswith("error: expected a backup of a catalog, but SQLite says: ")
+    assert err.startswith("error: expected a backup of a catalog for FILE, got ")
+    assert "copy.sqlite: " in err
     assert told in err
     assert records(CATALOG) == before
     assert not [path for path in Path("data").iterdir() if path.name.startswith(".catalog")]

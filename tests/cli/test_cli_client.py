@@ -61,6 +61,12 @@ def test_an_upload_is_opened_and_deleted_by_key_or_id(run, server, at_server):
     assert run("open", "one.jpg", "--print")[1] == f"{server.address}/#{ids['one.jpg']}\n"
     assert run("open", ids["one.jpg.jpg"], "--print")[1] == f"{server.address}/#{ids['one.jpg.jpg']}\n"
     assert run("delete", "one.jpg", ids["one.jpg.jpg"])[0] == 0
+    status, _, err = run("open", "none.jpg", "--print")
+    assert (status, "expected the key or id of an original of" in err, "got 'none.jpg'" in err) == (
+        2,
+        True,
+        True,
+    )
     assert not [*(at_server / "uploads").glob("one.jpg*")]
     server.wait_until(lambda: not [*processed.glob("one.jpg*/*.jpg")] or None)
 
@@ -127,7 +133,8 @@ def test_a_server_that_is_not_there_is_a_temporary_failure(run):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     status, _, err = run("upload", "cat.jpg", "--server", f"http://127.0.0.1:{port}")
-    assert (status, f"cannot reach http://127.0.0.1:{port}" in err) == (3, True)
+    assert (status, f"cannot reach http://127.0.0.1:{port}: Connection refused; start it" in err) == (3, True)
+    assert "--server" in err
 
 
 @pytest.mark.parametrize(

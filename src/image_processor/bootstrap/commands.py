@@ -259,7 +259,7 @@ class Commands:
     def data_dir_lock(self, data: Path) -> AbstractContextManager[object]:
         from image_processor.standalone.data_dir_lock import DataDirLock
 
-        return DataDirLock(data)
+        return DataDirLock(data, fix="; stop it first")
 
     def open_server(
         self, settings: Settings, load: Callable[[], Settings]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from image_processor.domain.errors import Invalid
+from image_processor.domain.errors import Invalid, Problem
 
 from .context import command_context
 from .options import Data, settings_with
@@ -55,4 +55,4 @@ def restore_command(
 
 def _check_overwrite(file: Path, *, force: bool) -> None:
     if file.exists() and not force:
-        raise Invalid.one("--force", f"the option, since {file} exists", "none")
+        raise Invalid([Problem(str(file), "no file, or --force to replace it,", "one")])

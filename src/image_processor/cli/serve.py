@@ -54,12 +54,12 @@ def check_exposure(settings: Settings) -> None:
     if settings.all_tokens or settings.allow_anonymous or _is_local(settings.host):
         return
     expected = f"a token, because other machines may reach {settings.host},"
-    cure = (
+    fix = (
         "none: make one with `image-processor token create --scope admin`; or set "
         f"{PREFIX}ALLOW_ANONYMOUS=1 if only people who may use the server can reach it, for instance behind "
         "a proxy with a login, or with `docker run -p 127.0.0.1:8000:8000`"
     )
-    raise InvalidSettings([Problem(f"{PREFIX}TOKENS", expected, cure)])
+    raise InvalidSettings([Problem(f"{PREFIX}TOKENS", expected, fix)])
 
 
 def _is_local(host: str) -> bool:

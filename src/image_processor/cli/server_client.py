@@ -19,6 +19,7 @@ _SILENCE = 60.0
 """Seconds without a byte after which a server counts as unreachable."""
 _MAX_ANSWER = 16 * 1024**2
 _UNAUTHORIZED = 401
+_FIX_OF_ADDRESS = "start it with `image-processor serve`, or name another one with --server or IMGP_SERVER"
 _RETRYABLE = frozenset({408, 429})
 
 
@@ -72,7 +73,9 @@ class ServerClient:
                 return str(image["id"])
         with suppress(NotFound):  # an upload that waits is in no list
             return str(self._request("GET", f"/images/{image_id(BUCKET, key)}")["id"])
-        return str(self._request("GET", f"/images/{quote(key, safe='')}")["id"])
+        with suppress(NotFound):
+            return str(self._request("GET", f"/images/{quote(key, safe='')}")["id"])
+        raise NotFound(f"expected the key or id of an original of {self.url}, got {key!r}")
 
     def page_of(self, id_: str) -> str:
         """The address of the page that shows an original."""
@@ -89,7 +92,8 @@ class ServerClient:
                 self._connection.close()
         except (OSError, HTTPException) as error:
             self._connection.close()
-            raise Unavailable(f"cannot reach {self.url}: {str(error) or type(error).__name__}") from error
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise Unavailable(f"cannot reach {self.url}: {reason}; {_FIX_OF_ADDRESS}") from error
         answer = _document(content)
         if response.status >= 300:
             raise _error(self.url, response.status, answer)

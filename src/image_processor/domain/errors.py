@@ -304,8 +304,8 @@ class CatalogDamaged(Unavailable):
     @classmethod
     def of(cls, file: str, reason: str) -> Self:
         """The error for ``file``, of which SQLite says ``reason``."""
-        cure = "stop the server and run `image-processor doctor --repair`, or delete the file: it is rebuilt"
-        return cls(f"the catalog {file} is damaged ({reason}); {cure} from originals and renditions")
+        fix = "stop the server and run `image-processor doctor --repair`, or delete the file: it is rebuilt"
+        return cls(f"the catalog {file} is damaged ({reason}); {fix} from originals and renditions")
 
 
 class AccessDenied(Unavailable):

@@ -33,7 +33,7 @@ RENEW_SECONDS = 60.0
 
 _ATTRIBUTES = Attributes("application/json", "no-store")
 _TRIES = 5
-_CURE = (
+_FIX = (
     "servers with a catalog file each must not share buckets. Set IMAGE_PROCESSOR_TABLE for all of them "
     '("Several servers" in docs/production.md), or stop the other one'
 )
@@ -105,7 +105,7 @@ class BucketMark:
             taken = None
         if taken is not None:
             seconds = max(1, round(taken.until - self._clock()))
-            raise Unavailable(f"{_other(taken)}: {_CURE}. If it was killed, its mark ends in {seconds} s")
+            raise Unavailable(f"{_other(taken)}: {_FIX}. If it was killed, its mark ends in {seconds} s")
         self._thread.start()
 
     def stop(self) -> None:
@@ -126,7 +126,7 @@ class BucketMark:
     def renew(self) -> None:
         """Extend the mark. Raises Unavailable."""
         taken = self._take(is_start=False)
-        trouble = None if taken is None else f"{_other(taken)}: {_CURE}"
+        trouble = None if taken is None else f"{_other(taken)}: {_FIX}"
         if trouble is not None:
             _log.error("%s", trouble)
         elif self._trouble is not None:

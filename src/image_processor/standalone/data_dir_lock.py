@@ -24,12 +24,12 @@ class DataDirLock:
     The directory itself is locked: it cannot be deleted while it has files, as a lock file can. Beside it the
     file `server.lock` is locked, for file systems without locks on directories, and because version 0.1
     locks nothing else. The kernel releases both if this process is killed. Raises Unavailable if another
-    process holds one of them; ``cure`` ends the message.
+    process holds one of them; ``fix`` ends the message.
     """
 
-    def __init__(self, data: Path, cure: str = "") -> None:
+    def __init__(self, data: Path, fix: str = "") -> None:
         self._data = data
-        self._cure = cure
+        self._fix = fix
         self._descriptors: list[int] = []
         try:
             data.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ class DataDirLock:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise Unavailable(f"a server already works on {self._data}{self._cure}") from None
+                raise Unavailable(f"a server already works on {self._data}{self._fix}") from None
             except OSError as error:
                 if descriptor != self._descriptors[0] or error.errno not in _CANNOT_LOCK_DIRECTORIES:
                     raise

@@ -75,7 +75,7 @@ def rfc3339(seconds: float) -> str:
 
 
 def log_outcome(outcome: Outcome, seconds: float) -> None:
-    """Write what has become of an upload, after ``seconds`` of work; for a refused one also the cure."""
+    """Write what has become of an upload, after ``seconds`` of work; for a refused one also the fix."""
     key, record = printable(outcome.key), outcome.record
     shown: dict[str, object] = {"ms": round(1000 * seconds, 1)}
     level, text = _LEVELS.get(outcome.status, logging.INFO), outcome.status.value

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from image_processor.domain.errors import Invalid, Unavailable
+from image_processor.domain.errors import Invalid, Problem, Unavailable
 
 from .queries import CLEAR_LEASE
 from .schema import MIGRATIONS, migrate
@@ -55,7 +55,7 @@ def restore(copy: Path, catalog: Path) -> int:
     except sqlite3.OperationalError as error:
         raise Unavailable(f"the catalog cannot be restored: {error}") from error
     except sqlite3.DatabaseError as error:
-        raise Invalid.one("FILE", f"a backup of a catalog, but SQLite says: {error}", str(copy)) from error
+        raise Invalid([Problem("FILE", "a backup of a catalog", f"{copy}: {error}")]) from error
 
 
 def _copy(source: Path, target: Path) -> None:
