@@ -139,7 +139,8 @@ def _libraries(python: Path, requirements: Sequence[Path], arch: str) -> Path:
 
 
 def _digest(*files: Path) -> str:
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+    digests = (hashlib.sha256(file.read_bytes()).digest() for file in files)
+    return hashlib.sha256(b"".join(digests)).hexdigest()[:12]
 
 
 def _install(python: Path, requirements: Sequence[Path], arch: str, into: Path) -> None:

@@ -10,6 +10,7 @@ from image_processor import __version__
 
 from . import problems
 from .dependencies import AppContext, ContextOf
+from .exact_path import ExactPathMiddleware
 from .response_models import RecipeModel
 from .work import Work
 
@@ -41,6 +42,7 @@ def create_app(context: AppContext, work: Work, routers: Sequence[APIRouter]) ->
     app.state.work = work
     for item in routers:
         app.include_router(item)
+    app.add_middleware(ExactPathMiddleware)
     problems.install(app)
     problems.describe(app)
     return app

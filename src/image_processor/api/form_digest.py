@@ -1,6 +1,7 @@
 """A digest of what a form says, computed while its bytes pass.
 
-Not of its bytes: a client that sends a form again separates its parts by another boundary.
+Not of its bytes: a client that sends a form again separates its parts by another boundary. Each name, value
+and content has a digest of its own, of one length, so the digest of all gets other bytes for each form.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ class FormDigest:
     def __init__(self, content_type: str) -> None:
         self._form = hashlib.sha256()
         self._headers, self._content = hashlib.sha256(), hashlib.sha256()
+        self._name, self._value = hashlib.sha256(), hashlib.sha256()
         self._is_complete = False
         self._parser = self._parser_of(content_type)
 
@@ -44,6 +46,7 @@ class FormDigest:
             "on_part_begin": self._begin_part,
             "on_header_field": self._add_header_name,
             "on_header_value": self._add_header_value,
+            "on_header_end": self._end_header,
             "on_part_data": self._add_content,
             "on_part_end": self._end_part,
             "on_end": self._end,
@@ -57,10 +60,14 @@ class FormDigest:
         self._headers, self._content = hashlib.sha256(), hashlib.sha256()
 
     def _add_header_name(self, data: bytes, start: int, end: int) -> None:
-        self._headers.update(data[start:end].lower())
+        self._name.update(data[start:end].lower())
 
     def _add_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._headers.update(data[start:end])
+        self._value.update(data[start:end])
+
+    def _end_header(self) -> None:
+        self._headers.update(self._name.digest() + self._value.digest())
+        self._name, self._value = hashlib.sha256(), hashlib.sha256()
 
     def _add_content(self, data: bytes, start: int, end: int) -> None:
         self._content.update(memoryview(data)[start:end])

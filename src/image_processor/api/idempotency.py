@@ -252,7 +252,9 @@ def _has_form(scope: Scope) -> bool:
 
 
 def _fingerprint(scope: Scope, body: bytes) -> str:
-    digest = hashlib.sha256(f"{scope['method']} {scope['path']}\n".encode("utf-8", "replace"))
+    # The path as it was sent has no line feed. Of the routes it is the decoded one, so that what earlier
+    # versions have stored stays valid.
+    digest = hashlib.sha256(scope["method"].encode() + b" " + scope["raw_path"] + b"\n")
     digest.update(scope["query_string"] + b"\n" + body)
     return digest.hexdigest()
 

@@ -113,4 +113,6 @@ _CORRECTIONS = f"corrections={CORRECTIONS}"
 
 
 def _digest(lines: Iterable[str]) -> str:
+    # Records carry these digests. A line feed within a line could only come from a recipe's own key of an
+    # overlay: versions, canonical transformations and the limits have none.
     return sha256_hex("\n".join(lines).encode())[:32]

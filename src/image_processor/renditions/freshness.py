@@ -93,7 +93,8 @@ def source_fingerprint(
     version: str, icc: IccPolicy, overlays: OverlayVersions, focus: Focus | None = None
 ) -> str:
     """32 hex digits for a rendition of the original in ``version`` with these overlay images and focus."""
-    # Stored renditions carry the digest of exactly these lines.
+    # Stored renditions carry the digest of exactly these lines. Of one rendition the keys of overlays are
+    # always the same, and versions have no line feed, so no two states of its sources have one digest.
     lines = [f"rendering={RENDERING_VERSION}", f"icc={icc}", f"original={version}"]
     lines += [f"focus={focus}"] if focus is not None else []
     lines += [f"mark={key}@{overlay_version}" for key, overlay_version in sorted(overlays.items())]
