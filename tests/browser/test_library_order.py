@@ -151,6 +151,25 @@ def test_several_images_are_downloaded_rendered_again_and_deleted(
     assert {file.name for file in (site.data / "uploads").glob("*.png")} == set(bodies)
 
 
+def test_keys_go_on_where_an_image_was_deleted(open_page: Open, site: Site) -> None:
+    site.put_all({f"{number}.png": png() for number in range(4)})
+    page = open_page("/?sort=name")
+    hold_timers(page)
+    expect(page.locator(".card")).to_have_count(4)
+    card(page, "1.png").locator(".open").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Delete")
+    expect_names(page, "0.png", "2.png", "3.png")
+    expect(card(page, "2.png").locator(".open")).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(card(page, "3.png").locator(".open")).to_be_focused()
+    page.keyboard.press("Space")
+    page.keyboard.press("Delete")
+    expect(card(page, "2.png").locator(".open")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#details-name")).to_have_text("2.png")
+
+
 def test_a_deletion_that_cannot_be_undone_any_more_is_done(page: Page, site: Site) -> None:
     """After its time, and when the page is closed before."""
     site.put_all({"a.png": png(), "b.png": png()})

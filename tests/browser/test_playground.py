@@ -208,3 +208,6 @@ def test_axe_finds_no_violation(open_page: Open, site: Site, axe: str, width: in
     assert violations_in_both_schemes(page) == []
     overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(overflow) == 0
+    # Its parts scroll, and never the dialog itself, which would leave them.
+    hidden = page.locator("#playground").evaluate("(dialog) => dialog.scrollHeight - dialog.clientHeight")
+    assert hidden == 0

@@ -30,7 +30,10 @@ export function Empty() {
           <path class="hill" d="M38 118l30-32 24 24 18-16 46 32a8 8 0 0 1-8 8H46a8 8 0 0 1-8-8z" />
         </g>
       </svg>
-      <h2>Drop an image here</h2>
+      <h2>
+        <span class="with-pointer">Drop an image here</span>
+        <span class="by-touch">Add your first image</span>
+      </h2>
       <p class="lead">The server makes every size and format of your recipe, ready for the web.</p>
       <p class="actions">
         <button class="button primary" type="button" onClick={chooseFiles}>

@@ -4,6 +4,8 @@ import type { ComponentChildren } from "preact";
 
 import type { Image } from "../api/client";
 import { EXIF, FORMATS, STATES, bytes, counted, moment, part, percent, pixels } from "../labels";
+import { copy } from "../state/copying";
+import { Copy } from "./Copy";
 
 type Row = [name: string, value: ComponentChildren];
 
@@ -36,7 +38,7 @@ function main(image: Image): Row[] {
   const { facts: original, dominant_colour: colour, saving } = image;
   return [
     ["State", STATES[image.status]],
-    ["Name", image.original],
+    ["Name", <Copied text={image.original} what="Name" />],
     ["Original", original && `${pixels(original)}, ${FORMATS[original.format] ?? original.format}, ${bytes(original.bytes)}`],
     ["Saving", typeof saving === "number" && saving > 0 && `${percent(saving)} in the largest rendition`],
     ["Frames", original && original.frames > 1 && original.frames],
@@ -59,34 +61,51 @@ function history(image: Image): Row[] {
     ["Added", added],
     ["Last rendered", changed],
     ["Processed", image.revision > 0 && counted(image.revision, "time", "times")],
-    ["Version", image.version && <code title={image.version}>{shortened(image.version)}</code>],
+    ["Version", image.version && <Code text={image.version} what="Version" />],
   ];
 }
 
 function digests({ facts, perceptual_hash, blurhash, thumbhash, id }: Image): Row[] {
   return [
-    ["SHA-256", facts && <code title={facts.sha256}>{shortened(facts.sha256)}</code>],
-    ["Perceptual hash", perceptual_hash && <code>{perceptual_hash}</code>],
-    ["BlurHash", blurhash && <code>{blurhash}</code>],
-    ["ThumbHash", thumbhash && <code>{thumbhash}</code>],
-    ["Id", <code>{id}</code>],
+    ["SHA-256", facts && <Code text={facts.sha256} what="SHA-256" />],
+    ["Perceptual hash", perceptual_hash && <Code text={perceptual_hash} what="Perceptual hash" />],
+    ["BlurHash", blurhash && <Code text={blurhash} what="BlurHash" />],
+    ["ThumbHash", thumbhash && <Code text={thumbhash} what="ThumbHash" />],
+    ["Id", <Code text={id} what="Id" />],
   ];
 }
+
+interface TextProps {
+  text: string;
+  what: string;
+}
+
+const Copied = ({ text, what }: TextProps) => (
+  <>
+    {text} <Copy text={text} what={what} />
+  </>
+);
+
+const Code = ({ text, what }: TextProps) => (
+  <>
+    <code title={text}>{shortened(text)}</code> <Copy text={text} what={what} />
+  </>
+);
 
 const shortened = (text: string) => (text.length > 20 ? `${text.slice(0, 16)}…` : text);
 
 const Colour = ({ colour }: { colour: string }) => (
   <span class="colour">
     <span class="swatch" style={{ backgroundColor: colour }} />
-    {colour}
+    <Copied text={colour} what="Colour" />
   </span>
 );
 
-// Swatches only: as text they would take six lines. The title of each is its colour.
+// Swatches only: as text they would take six lines. Each copies its colour.
 const Palette = ({ colours }: { colours: string[] }) => (
   <span class="colour palette">
     {colours.map((colour) => (
-      <span class="swatch" key={colour} title={colour} role="img" aria-label={colour} style={{ backgroundColor: colour }} />
+      <button class="swatch" type="button" key={colour} title={`Copy ${colour}`} aria-label={`Copy ${colour}`} style={{ backgroundColor: colour }} onClick={() => void copy(colour, colour)} />
     ))}
   </span>
 );

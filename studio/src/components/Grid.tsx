@@ -21,6 +21,7 @@ export function Grid() {
   const current = Math.min(active, keys.length - 1);
 
   useMoves(list);
+  const focused = useKeptFocus(list, keys, current);
   useEffect(() => {
     const isNearEnd = last + ROWS_AHEAD * columns >= keys.length;
     if (cardWidth && isNearEnd && !library.loadError.peek()) void library.loadMore();
@@ -70,7 +71,12 @@ export function Grid() {
       ref={list}
       style={{ height: `${Math.ceil(keys.length / columns) * rowHeight}px` }}
       onKeyDown={onKeyDown}
-      onFocusIn={(event) => setActive(indexOf(event.target) ?? active)}
+      onFocusIn={(event) => {
+        const index = indexOf(event.target) ?? active;
+        focused.current = keys[index] ?? null;
+        setActive(index);
+      }}
+      onFocusOut={(event) => event.relatedTarget && (focused.current = null)}
     >
       {cardWidth > 0 &&
         drawn.map((index) => {
@@ -110,6 +116,17 @@ function scrollToRow(list: HTMLElement, y: number, height: number): void {
   const top = list.getBoundingClientRect().top + y;
   if (top < HEAD_HEIGHT) scrollBy({ top: top - HEAD_HEIGHT });
   else if (top + height > innerHeight) scrollBy({ top: top + height - innerHeight });
+}
+
+// If the image with the focus is gone, the one in its place has it: arrows and keys must go on.
+function useKeptFocus(list: { current: HTMLElement | null }, keys: readonly string[], current: number): { current: string | null } {
+  const focused = useRef<string | null>(null); // a key
+  useEffect(() => {
+    if (focused.current === null || document.activeElement !== document.body || keys.includes(focused.current)) return;
+    focused.current = null;
+    if (list.current) cardAt(list.current, current)?.focus({ preventScroll: true });
+  }, [keys]);
+  return focused;
 }
 
 // New images are shown at once only at the top of the page, and not under the pointer.

@@ -6,6 +6,7 @@ import { Problem } from "../api/client";
 import * as api from "../api/server";
 import { counted } from "../labels";
 import { mayAdmin, mayWrite } from "../state/access";
+import { copy } from "../state/copying";
 import { say, sayError } from "../state/toasts";
 import { highlighted } from "../toml";
 import "../styles/recipe.css";
@@ -67,7 +68,7 @@ function Editing({ source, onSaved }: EditingProps) {
               Save and use
             </button>
           ) : (
-            <button class="button primary" type="button" onClick={() => copy(text)}>
+            <button class="button primary" type="button" onClick={() => void copy(text, "Recipe")}>
               Copy the recipe
             </button>
           )}
@@ -87,8 +88,6 @@ function Editing({ source, onSaved }: EditingProps) {
 }
 
 const sentence = (text: string | null) => `Saving here is off: ${text ?? "it needs a token with the scope admin"}.`;
-
-const copy = (text: string) => navigator.clipboard.writeText(text).then(() => say("Recipe: copied."), sayError);
 
 // What the server says to `text`, once it has not changed for a moment; the last answer stays meanwhile.
 function useLater<T>(text: string | null, milliseconds: number, ask: (text: string, signal: AbortSignal) => Promise<T>): T | null {

@@ -8,6 +8,8 @@ import * as api from "../api/description";
 import { address } from "../api/client";
 import { PAGES, type PageName, pageAddress } from "../state/pages";
 import "../styles/docs.css";
+import { Copy } from "./Copy";
+import { Toasts } from "./Toasts";
 
 const Schemas = createContext<Record<string, api.Schema>>({});
 
@@ -19,6 +21,7 @@ export function Reference() {
   useEffect(() => {
     if (description) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
   }, [description]);
+  const groups = found(description ? api.byTag(description) : new Map(), typed);
   return (
     <>
       <header class="top">
@@ -45,10 +48,18 @@ export function Reference() {
         )}
         {description && (
           <Schemas.Provider value={description.components?.schemas ?? {}}>
-            <Index groups={found(api.byTag(description), typed)} typed={typed} onType={setTyped} />
+            <Index groups={groups} typed={typed} onType={setTyped} />
             <div class="operations">
               <Intro description={description} />
-              {[...found(api.byTag(description), typed)].map(([tag, entries]) => (
+              {!groups.size && (
+                <p class="nothing" role="status">
+                  No operation matches “{typed}”.{" "}
+                  <button class="link" type="button" onClick={() => setTyped("")}>
+                    Show all
+                  </button>
+                </p>
+              )}
+              {[...groups].map(([tag, entries]) => (
                 <section key={tag} aria-labelledby={`tag-${tag}`}>
                   <h2 id={`tag-${tag}`}>{tag}</h2>
                   {entries.map((entry) => (
@@ -60,6 +71,7 @@ export function Reference() {
           </Schemas.Provider>
         )}
       </main>
+      <Toasts />
     </>
   );
 }
@@ -211,9 +223,18 @@ function Example({ entry: { method, path, operation }, body }: { entry: api.Entr
     lines.push("--data-binary @cat.jpg");
   }
   return (
-    <pre class="command" tabIndex={0} aria-label="A command that calls it">
-      <code>{lines.join(" \\\n  ")}</code>
-    </pre>
+    <Command text={lines.join(" \\\n  ")} label="A command that calls it" what={`Command for ${operation.operationId}`} />
+  );
+}
+
+function Command({ text, label, what }: { text: string; label: string; what: string }) {
+  return (
+    <div class="command">
+      <pre tabIndex={0} aria-label={label}>
+        <code>{text}</code>
+      </pre>
+      <Copy text={text} what={what} />
+    </div>
   );
 }
 
@@ -239,9 +260,7 @@ function ResponseOf({ status, response }: { status: string; response: api.Respon
       <p class="note">{type}</p>
       <Fields schema={content.schema} />
       {type === "application/json" && (
-        <pre class="command" tabIndex={0} aria-label="An example of the response">
-          <code>{JSON.stringify(api.example(content.schema, schemas), null, 2)}</code>
-        </pre>
+        <Command text={JSON.stringify(api.example(content.schema, schemas), null, 2)} label="An example of the response" what="Example" />
       )}
     </details>
   );

@@ -2,6 +2,7 @@
 
 import { address, type Image, type Metadata, type Rendition } from "../api/client";
 import { FORMATS, bytes, counted, percent, pixels, saving, transformationLabel } from "../labels";
+import { Copy } from "./Copy";
 
 const HEADS = ["Size", "Format", "Bytes", "Compared to the original", "Quality", "Transformation"];
 
@@ -47,6 +48,22 @@ const sameness = (rendition: Rendition, original: Metadata) =>
 // What the transformation asks for; without it the format has a default.
 const qualityOf = (transformation: string) => /(?:^|,)q=([^,]+)/.exec(transformation)?.[1];
 
+// What is made on demand has no address to open.
+function Size({ rendition, format }: { rendition: Rendition; format: string }) {
+  const { url, width, height } = rendition;
+  const size = pixels(rendition);
+  if (!url) return <>{size}</>;
+  return (
+    <div class="sized">
+      <a class="made-picture" href={address(url)} target="_blank" rel="noopener">
+        <img alt="" loading="lazy" decoding="async" src={address(url)} width={width} height={height} />
+        <span>{size}</span>
+      </a>
+      <Copy text={new URL(address(url), location.href).href} what={`URL of ${size}, ${format}`} />
+    </div>
+  );
+}
+
 interface RowProps {
   rendition: Rendition;
   original: Metadata;
@@ -55,20 +72,13 @@ interface RowProps {
 
 function Row({ rendition, original, same }: RowProps) {
   const share = saving(rendition, original);
-  const size = pixels(rendition);
+  const format = FORMATS[rendition.format] ?? rendition.format;
   return (
     <tr class={same ? "same" : ""}>
       <td>
-        {rendition.url ? (
-          <a class="made-picture" href={address(rendition.url)} target="_blank" rel="noopener">
-            <img alt="" loading="lazy" decoding="async" src={address(rendition.url)} width={rendition.width} height={rendition.height} />
-            <span>{size}</span>
-          </a>
-        ) : (
-          size
-        )}
+        <Size rendition={rendition} format={format} />
       </td>
-      <td>{FORMATS[rendition.format] ?? rendition.format}</td>
+      <td>{format}</td>
       <td class="number">{bytes(rendition.bytes)}</td>
       <td class="saved">
         <span class="bar" aria-hidden="true">

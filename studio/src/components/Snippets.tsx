@@ -6,7 +6,7 @@ import * as api from "../api/trial";
 import { address, type Image } from "../api/client";
 import { fileName } from "../labels";
 import { mayWrite } from "../state/access";
-import { say, sayError } from "../state/toasts";
+import { copy } from "../state/copying";
 
 const DEBOUNCE_MILLISECONDS = 500;
 const KEYS = "IMAGE_PROCESSOR_SIGNING_KEYS";
@@ -23,7 +23,6 @@ export function Snippets({ image, text }: { image: Image; text: string }) {
   const [chosen, setChosen] = useState("Signed URL");
   const snippets = [...ofUrls(urls), ...ofMarkup(markup), ...ofText(image, text, urls)];
   const shown = snippets.find(({ title }) => title === chosen) ?? snippets[0]!;
-  const copy = () => navigator.clipboard.writeText(shown.text).then(() => say(`${shown.title}: copied.`), sayError);
   return (
     <section class="snippets" id="snippets" aria-labelledby="snippets-title">
       <h3 id="snippets-title">Copy as</h3>
@@ -38,7 +37,7 @@ export function Snippets({ image, text }: { image: Image; text: string }) {
         <pre tabIndex={0} aria-label={shown.title}>
           <code>{shown.text}</code>
         </pre>
-        <button class="button small" type="button" aria-label={`Copy ${shown.title}`} disabled={isStale} onClick={copy}>
+        <button class="button small" type="button" aria-label={`Copy ${shown.title}`} disabled={isStale} onClick={() => void copy(shown.text, shown.title)}>
           Copy
         </button>
       </div>
