@@ -20,8 +20,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from image_processor.bootstrap.local_library import open_stores
 from image_processor.bootstrap.reconciler import build_reconciler
-from image_processor.bootstrap.standalone import open_stores
 from image_processor.catalog.rows import COLUMNS, to_row
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.config.recipe import Recipe, load_recipe

@@ -22,7 +22,8 @@ from image_processor.api.server import Server
 from image_processor.api.standalone_app import standalone_app
 from image_processor.bootstrap.recipe import check_recipe
 from image_processor.bootstrap.remote import open_remote_originals
-from image_processor.bootstrap.standalone import StandaloneContext, local_stores, open_read_path
+from image_processor.bootstrap.standalone import local_stores, open_read_path
+from image_processor.bootstrap.standalone_context import StandaloneContext
 from image_processor.config.settings import Settings
 from image_processor.domain.models import Outcome, Upload
 from image_processor.domain.ports import Stores

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from image_processor.bootstrap.standalone import open_stores
+from image_processor.bootstrap.local_library import open_stores
 from image_processor.bootstrap.workers import open_workers, original_opener
 from image_processor.config.recipe import parse_recipe
 from image_processor.config.settings import Settings

@@ -66,7 +66,7 @@ class Commands:
         return check_remote_sources(settings)
 
     def open_stores(self, settings: Settings) -> AbstractContextManager[Stores]:
-        from .standalone import open_stores
+        from .local_library import open_stores
 
         return open_stores(settings)
 
@@ -213,7 +213,7 @@ class Commands:
     def open_event_queue(self, settings: Settings) -> Iterator[EventQueue]:
         from image_processor.catalog.sqlite import SqliteCatalog
 
-        from .standalone import catalog_file
+        from .local_library import catalog_file
 
         file = catalog_file(settings)
         if not file.is_file():
@@ -222,7 +222,7 @@ class Commands:
             yield catalog.event_queue()
 
     def catalog_file(self, settings: Settings) -> Path:
-        from .standalone import catalog_file
+        from .local_library import catalog_file
 
         return catalog_file(settings)
 

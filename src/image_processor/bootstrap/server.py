@@ -22,7 +22,8 @@ from image_processor.standalone.live_settings import LiveSettings
 from image_processor.standalone.reload_watcher import Hangup, ReloadWatcher
 
 from .delivery import update_policy
-from .standalone import StandaloneContext, open_server_context
+from .standalone import open_server_context
+from .standalone_context import StandaloneContext
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def open_server(
     and a change of the recipe's file or of the file of settings reload both. ``load`` reads the settings and
     raises InvalidSettings.
 
-    At the end of the context the workers finish their uploads. Raises as `open_server_context`.
+    At the end of the context the workers finish their uploads. Raises as `local_library.open_library`.
     """
     hangup = Hangup()
     files = [str(file) for file in (settings.config, settings.recipe) if file is not None]

@@ -1,211 +1,70 @@
 """Composes one machine: settings become running parts, started in order and stopped in reverse.
 
-`open_stores` is enough for commands that read a library; `open_server_context` is the whole machine.
+`local_library` opens what it works on; `open_server_context` is the whole machine.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import secrets
-import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
 from image_processor.api.hit_cache import LocalStores
-from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.config.recipe import Recipe, load_recipe
 from image_processor.config.settings import PREFIX, Settings
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.repository import MetadataCache
-from image_processor.domain.errors import InvalidRecipe, InvalidSettings, Problem, Unavailable
+from image_processor.domain.errors import InvalidSettings, Problem
 from image_processor.domain.models import Outcome, OutcomeStatus, Upload
-from image_processor.domain.ports import (
-    CachedReads,
-    Catalog,
-    EventQueue,
-    ObjectStore,
-    Renderer,
-    RoleLeases,
-    Stores,
-)
+from image_processor.domain.ports import CachedReads, EventQueue, ObjectStore, Renderer, RoleLeases, Stores
 from image_processor.engine.worker.decoded_files import DecodedCounts, DecodedFiles
 from image_processor.engine.worker.renderer_group import RendererGroup
 from image_processor.ingest.merging_reconcile import MergingReconciler
 from image_processor.ingest.outbox import Outbox, Send
 from image_processor.renditions.freshness import is_on_demand
-from image_processor.standalone import BUCKET, RENDITIONS_PATH, bucket_name
+from image_processor.standalone import RENDITIONS_PATH, bucket_name
 from image_processor.standalone.activity import Activity
-from image_processor.standalone.bucket_mark import BucketMark, catalog_id
 from image_processor.standalone.coordination import ALONE, Coordination, Coordinator
-from image_processor.standalone.data_dir_lock import WRITABLE_DIRECTORY, DataDirLock
-from image_processor.standalone.disk_space import DiskSpace, DiskState, DiskStatus
+from image_processor.standalone.disk_space import DiskSpace, DiskStatus
 from image_processor.standalone.fetching_store import FetchingStore
 from image_processor.standalone.live_recipe import LiveRecipe
-from image_processor.standalone.live_settings import LiveSettings
 from image_processor.standalone.logs import log_outcome
 from image_processor.standalone.periodic import Periodic
 from image_processor.standalone.progress import Progress
-from image_processor.standalone.reconcile_loop import ReconcileLoop, ReconcileReport
+from image_processor.standalone.reconcile_loop import ReconcileLoop
 from image_processor.standalone.remote_originals import RemoteOriginals
 from image_processor.standalone.render_coordinator import OnRender, RenderCoordinator
 from image_processor.standalone.render_pool import RenderPool
 from image_processor.standalone.rendition_cache import RenditionCache
 from image_processor.standalone.resumable_uploads import FOLDER, ResumableUploads
 from image_processor.standalone.shared_renderers import SharedRenderers
-from image_processor.standalone.space_aware_store import SpaceAwareStore
-from image_processor.standalone.storage_report import StorageCount, StorageReport
+from image_processor.standalone.storage_report import StorageReport
 from image_processor.standalone.stored_responses import FILE, StoredResponses
-from image_processor.standalone.submitted_versions import SubmittedVersions
 from image_processor.standalone.watcher import Watcher
 from image_processor.standalone.webhooks import Webhook, WebhookSender
-from image_processor.storage import store_from_url
 from image_processor.storage.directory import PRIVATE_FOLDER
 
 from .delivery import build_delivery, build_on_demand_renderer, build_rendition_repository
+from .local_library import SERVER_OWNER, Library, open_library, server_name
 from .recipe import check_recipe
 from .reconciler import AWS_THREADS, build_reconciler
 from .remote import open_remote_originals
+from .standalone_context import StandaloneContext, build_metrics
 from .workers import WorkerHooks, open_workers, original_opener
 
 if TYPE_CHECKING:
-    from image_processor.api.metrics import Metrics
+    pass
 
 _log = logging.getLogger(__name__)
 
 _CLEAN_SECONDS = 600.0
 _EXPIRE_SECONDS = 60.0
-
-_ONE_SERVER = (
-    ": only one can use a data directory. It uses all cores by itself "
-    f"({PREFIX}WORKERS, {PREFIX}SERVER_PROCESSES). Several servers share two buckets and a DynamoDB table, "
-    'each with a data directory of its own: "Several servers" in docs/production.md'
-)
-"""What `serve` says where another server runs."""
-
-SERVER_OWNER = "serve:"
-"""Prefix of the owner of a server's leases. A server that holds the data directory's lock releases them at
-start: their owner can only be a server that has died."""
-
-
-def build_metrics() -> Metrics:
-    """What counts for Prometheus."""
-    from image_processor.api.metrics import Metrics  # noqa: PLC0415 - commands do without its package
-
-    return Metrics()
-
-
-class StandaloneContext(Struct, frozen=True):
-    """What the API of one machine works with."""
-
-    settings: Settings
-    live_recipe: LiveRecipe
-    """The recipe, which may change."""
-    uploads: ObjectStore
-    processed: ObjectStore
-    catalog: Catalog
-    submit: Callable[[Upload], Future[Outcome]]
-    """Queues an upload for the workers."""
-    backlog: Callable[[], int]
-    """Counts the keys that wait or are being processed."""
-    progress: Progress
-    delivery: Delivery
-    """Finds stored renditions for URLs."""
-    render_coordinator: RenderCoordinator
-    """Has missing renditions rendered."""
-    reconciler_for: Callable[[Recipe], MergingReconciler]
-    resumable_uploads: ResumableUploads
-    stored_responses: StoredResponses
-    bucket: str = BUCKET
-    renditions_url: str = RENDITIONS_PATH
-    """The base URL of renditions."""
-    events: EventQueue | None = None
-    """The events that wait for the receiver of webhooks; None without a receiver."""
-    local_stores: LocalStores | None = None
-    """The stores, where they are on this machine."""
-    data_trouble: Callable[[], str | None] = lambda: None
-    disk_state: Callable[[], DiskState] = lambda: DiskState(DiskStatus.OK, 0)
-    live_settings: LiveSettings | None = None
-    reconcile_report: Callable[[], ReconcileReport] = ReconcileReport
-    activity: Activity = field(default_factory=Activity)
-    metrics: Metrics = field(default_factory=build_metrics)
-    storage: Callable[[], StorageCount | None] = lambda: None
-    coordination: Callable[[], Coordination] = lambda: ALONE
-    remote: RemoteOriginals | None = None
-    """Fetches originals from remote sources; None without any."""
-    decoded: Callable[[], DecodedCounts] = DecodedCounts
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe in force."""
-        return self.live_recipe.current
-
-    def check_recipe(self, recipe: Recipe) -> None:
-        """Raises InvalidRecipe for a recipe that this machine cannot render."""
-        self.live_recipe.check(recipe)
-
-    def reload_recipe(self) -> bool:
-        """Read the recipe's file again and put it in force; False if that changes nothing.
-
-        Raises InvalidRecipe, and then the earlier one stays in force, see `LiveRecipe.reload`.
-        """
-        return self.live_recipe.reload(lambda: load_recipe(self.settings.recipe))
-
-    @property
-    def settings_in_force(self) -> Settings:
-        """The settings with what was applied since the start."""
-        return self.live_settings.current if self.live_settings else self.settings
-
-    @property
-    def settings_error(self) -> InvalidSettings | None:
-        """Why changed settings are not in force; None if they are."""
-        return self.live_settings.error if self.live_settings else None
-
-    @property
-    def recipe_error(self) -> InvalidRecipe | None:
-        """Why the recipe in its file is not in force; None if it is."""
-        return self.live_recipe.error
-
-
-def catalog_file(settings: Settings) -> Path:
-    """The path of the catalog."""
-    return settings.data / "catalog.sqlite"
-
-
-@contextmanager
-def open_stores(settings: Settings) -> Iterator[Stores]:
-    """The library of one machine, created if missing: the directories and the catalog under
-    ``settings.data``, or two buckets, with the catalog there or in a table.
-
-    Raises Unavailable, InvalidSettings, MissingExtra.
-    """
-    if settings.uses_buckets:
-        from .buckets import open_bucket_stores  # noqa: PLC0415 - most machines have directories
-
-        with open_bucket_stores(settings, catalog_file(settings)) as stores:
-            yield stores
-        return
-    uploads, processed = settings.data / "uploads", settings.data / "processed"
-    make_folders(settings, uploads, processed)
-    with closing(SqliteCatalog(catalog_file(settings))) as catalog:
-        yield Stores(store_from_url(f"file://{uploads}"), store_from_url(f"file://{processed}"), catalog)
-
-
-def make_folders(settings: Settings, *folders: Path) -> None:
-    """Create the data directory and ``folders`` in it. Raises Unavailable."""
-    try:
-        for folder in (settings.data, *folders):
-            folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        message = f"cannot create the data directory {settings.data}: {error.strerror}; {WRITABLE_DIRECTORY}"
-        raise Unavailable(message) from error
 
 
 def local_stores(uploads: ObjectStore, processed: ObjectStore) -> LocalStores | None:
@@ -257,37 +116,13 @@ def _dropping(decoded: DecodedFiles | None) -> Callable[[Outcome, float], None]:
     return drop
 
 
-def _server_name() -> str:
-    """What distinguishes this process from those of other servers."""
-    return f"{socket.gethostname()}:{os.getpid()}-{secrets.token_hex(4)}"
-
-
-@contextmanager
-def _open_bucket_mark(settings: Settings, stores: Stores) -> Iterator[Callable[[], str | None]]:
-    """Mark buckets as those of this server's catalog. Yields what tells of a server with another one.
-
-    Raises Unavailable if there is one.
-    """
-    if not settings.uses_buckets:
-        yield lambda: None
-        return
-    is_shared = settings.table is not None
-    catalog = f"table {settings.table}" if is_shared else catalog_id(settings.data)
-    mark = BucketMark(stores.processed, catalog, _server_name(), is_shared=is_shared)
-    mark.start()
-    try:
-        yield mark.trouble
-    finally:
-        mark.stop()
-
-
 @contextmanager
 def _open_coordination(stores: Stores) -> Iterator[Callable[[], Coordination]]:
     """Who searches for lost work: one of the servers that share a table, else this one."""
     if not isinstance(stores.catalog, RoleLeases):
         yield lambda: ALONE
         return
-    coordinator = Coordinator(stores.catalog, _server_name())
+    coordinator = Coordinator(stores.catalog, server_name())
     coordinator.start()
     try:
         yield coordinator.state
@@ -305,46 +140,8 @@ def build_webhook(settings: Settings) -> Webhook | None:
     return Webhook(settings.webhook_url, settings.webhook_secret, settings.webhook_days)
 
 
-class _Library(Struct, frozen=True):
-    """The originals and renditions of a server, opened."""
-
-    opened: Stores
-    """The stores without checks of free space."""
-    stores: Stores
-    """The stores with checks of free space."""
-    cached: ObjectStore
-    """Where renditions are stored that only URLs ask for."""
-    catalog: SqliteCatalog | None
-    """The catalog, if it is a file."""
-    disk: DiskSpace
-    submitted: SubmittedVersions
-    """The uploads that requests have submitted."""
-    trouble: Callable[[], str | None]
-    """Returns what is wrong with any of it; None if all is well."""
-
-
-@contextmanager
-def _open_library(settings: Settings) -> Iterator[_Library]:
-    """Raises as `open_server_context`."""
-    with ExitStack() as stack:
-        # The lock comes first: `restore` replaces the catalog while it holds the lock.
-        lock = stack.enter_context(DataDirLock(settings.data, _ONE_SERVER))
-        opened = stack.enter_context(open_stores(settings))
-        _check_buckets(settings, opened)
-        mark_trouble = stack.enter_context(_open_bucket_mark(settings, opened))
-        catalog = _own_catalog(opened)
-        disk = DiskSpace(_folders(settings), settings.min_free_bytes)
-        submitted = SubmittedVersions()
-        stores, cached = _space_aware(settings, opened, disk, submitted)
-
-        def trouble() -> str | None:
-            return lock.trouble() or (catalog.damage if catalog else None) or mark_trouble()
-
-        yield _Library(opened, stores, cached, catalog, disk, submitted, trouble)
-
-
 def _build_watcher(
-    settings: Settings, library: _Library, submit: Callable[[Upload], object], reconcile_loop: ReconcileLoop
+    settings: Settings, library: Library, submit: Callable[[Upload], object], reconcile_loop: ReconcileLoop
 ) -> Watcher | None:
     """What notices files in the upload directory; None over buckets."""
     if settings.uses_buckets:
@@ -364,8 +161,7 @@ def _build_watcher(
 
 @contextmanager
 def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
-    """The whole machine. Raises Unavailable if another server uses the same data directory, or one with
-    another catalog the same buckets; InvalidSettings for an S3 service that would lose uploads."""
+    """The whole machine. Raises as `open_library`."""
     from image_processor.standalone.tracing import UploadTracer, trace_rendition  # noqa: PLC0415 - as above
 
     live = LiveRecipe(load_recipe(settings.recipe), lambda recipe: check_recipe(recipe, settings))
@@ -374,7 +170,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
     renderers = RendererGroup(settings.sandbox, keeps_idle=False)  # an idle child takes 50 MB
 
     with ExitStack() as stopping, ExitStack() as stack:
-        library = stack.enter_context(_open_library(settings))
+        library = stack.enter_context(open_library(settings))
         opened, stores, disk, catalog = library.opened, library.stores, library.disk, library.catalog
         decoded = stack.enter_context(_open_decoded_files(settings, disk))
         bucket, sends = bucket_name(settings), _bucket_sends(settings)
@@ -467,14 +263,6 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
             stopping.enter_context(renderers.abort_after(settings.stop_seconds))
 
 
-def _check_buckets(settings: Settings, stores: Stores) -> None:
-    """Raises InvalidSettings for an S3 service that would lose uploads."""
-    if settings.uses_buckets:
-        from .buckets import check_conditions  # noqa: PLC0415 - most machines have directories
-
-        check_conditions(settings, stores)
-
-
 def _start_searches(watcher: Watcher | None, reconcile_loop: ReconcileLoop, stack: ExitStack) -> None:
     """Find uploads until ``stack`` is closed: those that are reported, and those that were not."""
     if watcher is not None:
@@ -482,32 +270,6 @@ def _start_searches(watcher: Watcher | None, reconcile_loop: ReconcileLoop, stac
         stack.callback(watcher.stop)
     reconcile_loop.start(watcher.attempted if watcher is not None else None)
     stack.callback(reconcile_loop.stop)
-
-
-def _own_catalog(stores: Stores) -> SqliteCatalog | None:
-    """The catalog if it is a file. Only this server uses it, so it releases the leases of earlier ones."""
-    if not isinstance(stores.catalog, SqliteCatalog):
-        return None
-    stores.catalog.release_owner(SERVER_OWNER)
-    return stores.catalog
-
-
-def _space_aware(
-    settings: Settings, stores: Stores, disk: DiskSpace, submitted: SubmittedVersions
-) -> tuple[Stores, ObjectStore]:
-    """The stores, and the store of renditions that only URLs ask for: on this machine's disk, originals and
-    those renditions must not take the space that the renditions of accepted uploads need."""
-    if settings.uses_buckets:
-        return stores, stores.processed
-    uploads = SpaceAwareStore(stores.uploads, disk, keeps_reserve=True, on_write=submitted.expect)
-    return replace(stores, uploads=uploads), SpaceAwareStore(stores.processed, disk, keeps_reserve=True)
-
-
-def _folders(settings: Settings) -> tuple[Path, ...]:
-    """Where the server writes."""
-    if settings.uses_buckets:
-        return (settings.data,)
-    return settings.data, settings.data / "uploads", settings.data / "processed"
 
 
 class _Sends(Struct, frozen=True):
