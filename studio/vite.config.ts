@@ -48,6 +48,8 @@ export default defineConfig({
       output: {
         entryFileNames: ({ name }) => (name === "index" ? "static/studio.js" : "static/[name].js"),
         chunkFileNames: "static/[name].js",
+        // What both pages need is one file: its parts would be divided by what else needs them.
+        codeSplitting: { groups: [{ name: "shared", tags: ["$initial"], minShareCount: 2 }] },
         assetFileNames: ({ names }) => (names.includes("index.css") ? "static/studio.css" : "static/[name][extname]"),
       },
     },
