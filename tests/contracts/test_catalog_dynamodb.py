@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -34,7 +34,7 @@ from image_processor.catalog.rows import to_micros
 from image_processor.domain.errors import Invalid, InvalidSettings, LeaseBusy, PreconditionFailed, Unavailable
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import ImageMetadata, Record, Rendition, Status
-from image_processor.domain.ports import Query
+from image_processor.domain.ports import Query, RoleLease
 from support import aws
 from support.scripted_http import HANG_UP, Reply, Seen, scripted
 
@@ -450,35 +450,78 @@ def test_settings_come_from_the_environment(table: str, monkeypatch: pytest.Monk
         DynamoCatalog(table)
 
 
-def test_a_role_has_one_holder_until_its_lease_ends(catalog: DynamoCatalog) -> None:
-    first, second = "a:1", "b:2"
+def hold(
+    catalog: DynamoCatalog, owner: str, ended: RoleLease | None = None, now: datetime = NOW
+) -> RoleLease:
+    lease = catalog.hold("coordinator", owner=owner, now=now, duration=LEASE, ended=ended)
+    assert lease is not None
+    return lease
+
+
+def test_a_role_has_one_holder_until_another_one_has_seen_its_lease_end(catalog: DynamoCatalog) -> None:
+    first = hold(catalog, "a:1")
+    assert first.owner == "a:1"
+    assert hold(catalog, "b:2") == first
+    renewed = hold(catalog, "a:1")
+    assert (renewed.owner, renewed == first) == ("a:1", False)
+    assert hold(catalog, "b:2", first) == renewed
+    assert hold(catalog, "b:2", renewed).owner == "b:2"
+    assert hold(catalog, "a:1", renewed).owner == "b:2"
+
+
+def test_no_clock_decides_who_has_a_role(catalog: DynamoCatalog) -> None:
+    year = timedelta(days=365)
+    first = hold(catalog, "a:1", now=NOW - year)
+    assert hold(catalog, "b:2", now=NOW + year) == first
+    ahead = hold(catalog, "a:1", now=NOW + year)
+    assert hold(catalog, "b:2", ahead).owner == "b:2"
+
+
+def test_a_lease_of_version_0_2_ends_too(catalog: DynamoCatalog) -> None:
+    """Its servers write no token, and keep that of a server of this version."""
+    for is_first in (True, False):
+        hold(catalog, "a:1")
+        names = {"#o": "claim_owner", "#e": "claim_expires_at"}
+        values = {":o": {"S": "old:1"}, ":e": {"N": "5" if is_first else "6"}}
+        removed = " REMOVE claim_token" if is_first else ""
+        catalog._client.call(
+            "UpdateItem",
+            **catalog._key("role:coordinator"),
+            UpdateExpression=f"SET #o = :o, #e = :e{removed}",
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=values,
+        )
+        old = hold(catalog, "b:2")
+        assert old.owner == "old:1"
+        assert hold(catalog, "b:2", replace(old, version=f"4{old.version[1:]}")) == old
+        assert hold(catalog, "b:2", old).owner == "b:2"
+        catalog.leave("coordinator", "b:2")
+
+
+def test_the_holder_of_a_role_is_told_until_its_lease_ends_by_its_own_clock(catalog: DynamoCatalog) -> None:
     assert catalog.holder("coordinator", NOW) is None
-    assert catalog.hold("coordinator", owner=first, now=NOW, duration=LEASE) == first
-    assert catalog.hold("coordinator", owner=second, now=NOW + LEASE / 2, duration=LEASE) == first
-    assert catalog.hold("coordinator", owner=first, now=NOW + LEASE / 2, duration=LEASE) == first
-    assert catalog.hold("coordinator", owner=second, now=NOW + LEASE, duration=LEASE) == first
-    assert catalog.holder("coordinator", NOW + LEASE) == first
-    assert catalog.holder("coordinator", NOW + 2 * LEASE) is None
-    assert catalog.hold("coordinator", owner=second, now=NOW + 2 * LEASE, duration=LEASE) == second
+    hold(catalog, "a:1")
+    assert catalog.holder("coordinator", NOW) == "a:1"
+    assert catalog.holder("coordinator", NOW + LEASE) is None
 
 
 def test_a_role_that_is_left_is_free_and_only_its_holder_can_leave_it(catalog: DynamoCatalog) -> None:
-    catalog.hold("coordinator", owner="a:1", now=NOW, duration=LEASE)
+    hold(catalog, "a:1")
     catalog.leave("coordinator", "b:2")
     assert catalog.holder("coordinator", NOW) == "a:1"
     catalog.leave("coordinator", "a:1")
-    assert catalog.hold("coordinator", owner="b:2", now=NOW, duration=LEASE) == "b:2"
+    assert hold(catalog, "b:2").owner == "b:2"
 
 
 def test_of_many_servers_one_gets_the_role(catalog: DynamoCatalog) -> None:
     with ThreadPoolExecutor(8) as pool:
-        holders = set(
-            pool.map(
-                lambda number: catalog.hold("coordinator", owner=f"{number}", now=NOW, duration=LEASE),
-                range(8),
-            )
-        )
-    assert len(holders) == 1
+        first = {lease.owner for lease in pool.map(lambda number: hold(catalog, f"{number}"), range(8))}
+        (owner,) = first
+        ended = hold(catalog, owner)
+        others = [number for number in map(str, range(8)) if number != owner]
+        leases = set(pool.map(lambda name: hold(catalog, name, ended), others))
+    assert len(leases) == 1
+    assert leases != {ended}
 
 
 def test_a_role_is_no_record(catalog: DynamoCatalog) -> None:

@@ -446,14 +446,28 @@ class Catalog(Protocol):
         ...
 
 
+class RoleLease(Struct, frozen=True):
+    """Who has a role. ``version`` is another one after each renewal."""
+
+    owner: str
+    version: str
+
+
 @runtime_checkable
 class RoleLeases(Protocol):
     """What a catalog that several machines share offers beside Catalog: a role that one of them has at a
-    time. All times are the caller's clock."""
+    time.
 
-    def hold(self, role: str, *, owner: str, now: datetime, duration: timedelta) -> str:
-        """Lease the role until ``now`` + ``duration`` unless another owner has it. Returns who has it then,
-        of several callers exactly one; nothing if its lease has ended meanwhile."""
+    Their clocks need not agree. A lease ends for a caller who has seen the same version of it for its
+    duration, by a clock that nobody sets. ``now`` is only stored, for people and for earlier versions.
+    """
+
+    def hold(
+        self, role: str, *, owner: str, now: datetime, duration: timedelta, ended: RoleLease | None = None
+    ) -> RoleLease | None:
+        """Lease the role for ``duration`` if nobody has it, if ``owner`` has it, or in place of the lease
+        that has ``ended``. Returns the lease in force, of several callers that of exactly one. It is None if
+        it was left meanwhile."""
         ...
 
     def leave(self, role: str, owner: str) -> None:
@@ -461,7 +475,8 @@ class RoleLeases(Protocol):
         ...
 
     def holder(self, role: str, now: datetime) -> str | None:
-        """Who has the role; None if nobody has."""
+        """Who has the role by a lease that has not ended at ``now``; None if nobody has. It compares clocks,
+        for people."""
         ...
 
 

@@ -3,11 +3,15 @@
 Each server tries to lease the role in the table; the one that has it renews the lease. When it stops or dies,
 the lease ends and another server takes over. All of them serve, render and process uploads, which leases on
 their keys make safe.
+
+Clocks that tell the time may be wrong, so none is compared: a server takes over when it has seen the same
+version of another one's lease for LEASE_SECONDS of its own uptime, as Amazon's DynamoDB Lock Client does.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,14 +20,14 @@ from datetime import UTC, datetime, timedelta
 from msgspec import Struct
 
 from image_processor.domain.errors import ImageProcessorError
-from image_processor.domain.ports import RoleLeases
+from image_processor.domain.ports import RoleLease, RoleLeases
 
 from .periodic import Periodic
 
 ROLE = "coordinator"
 
 LEASE_SECONDS = 15.0
-"""How long a coordinator that died is waited for."""
+"""How long a lease lasts, and a coordinator that died is waited for."""
 
 RENEW_SECONDS = 5.0
 """How often each server asks for the role, or renews it."""
@@ -43,6 +47,20 @@ ALONE = Coordination("", None, is_own=True)
 """Of a server whose catalog no other one uses."""
 
 
+def uptime() -> float:
+    """Seconds by a clock that nobody sets, and that goes on while the machine sleeps."""
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
+class _Seen(Struct, frozen=True):
+    """Another server's lease, and since when it is known to be the same."""
+
+    lease: RoleLease
+    since: float
+
+
 class Coordinator:
     """Tries to be the coordinator, under the name ``server``, from `start` to `stop`.
 
@@ -54,7 +72,7 @@ class Coordinator:
         self,
         roles: RoleLeases,
         server: str,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = uptime,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._roles = roles
@@ -64,6 +82,7 @@ class Coordinator:
         self._lock = threading.Lock()
         self._holder: str | None = None
         self._until = 0.0
+        self._seen: _Seen | None = None
         self._thread = Periodic("the lease of the coordinator", RENEW_SECONDS, self.renew)
 
     def start(self) -> None:
@@ -93,14 +112,34 @@ class Coordinator:
 
     def renew(self) -> None:
         """Ask for the role, or extend it. Raises Unavailable."""
-        # The table's time is at least as long: the request has not left yet.
+        # Others count from a later moment: the request has not left yet.
         until = self._clock() + LEASE_SECONDS
-        duration = timedelta(seconds=LEASE_SECONDS)
-        holder = self._roles.hold(ROLE, owner=self._server, now=self._now(), duration=duration) or None
+        lease = self._roles.hold(
+            ROLE,
+            owner=self._server,
+            now=self._now(),
+            duration=timedelta(seconds=LEASE_SECONDS),
+            ended=self._ended(),
+        )
+        holder = lease.owner if lease is not None else None
+        self._seen = self._see(lease)
         with self._lock:
             before, self._holder = self._holder, holder
-            # The table's word counts: the clock of another server may have ended our lease early.
+            # The table's word counts: another server may have taken a lease that could not be renewed.
             self._until = until if holder == self._server else 0.0
         if holder not in {None, before}:
             who = "this server" if holder == self._server else holder
             _log.info("%s searches for lost work (coordinator of the servers over this table)", who)
+
+    def _ended(self) -> RoleLease | None:
+        """The lease of another server that has not been renewed for as long as it lasts."""
+        seen = self._seen
+        return seen.lease if seen is not None and self._clock() - seen.since >= LEASE_SECONDS else None
+
+    def _see(self, lease: RoleLease | None) -> _Seen | None:
+        """What is known of another server's lease after it was read."""
+        if lease is None or lease.owner == self._server:
+            return None
+        if self._seen is not None and self._seen.lease == lease:
+            return self._seen
+        return _Seen(lease, self._clock())

@@ -31,7 +31,7 @@ from image_processor.catalog.paging import check_limit, newest_position, write_c
 from image_processor.catalog.rows import to_focus_text, to_micros
 from image_processor.domain.errors import Invalid, LeaseLost, PreconditionFailed
 from image_processor.domain.models import Focus, Lease, OutboxMessage, Record, Upload
-from image_processor.domain.ports import CatalogEntry, Folder, Neighbours, Page, Query, Sort
+from image_processor.domain.ports import CatalogEntry, Folder, Neighbours, Page, Query, RoleLease, Sort
 
 from .requests import DynamoClient, Update, write_arguments
 from .schema import (
@@ -190,20 +190,28 @@ class DynamoCatalog:
             return
         self._delete_if_empty(image_id, item)
 
-    def hold(self, role: str, *, owner: str, now: datetime, duration: timedelta) -> str:
+    def hold(
+        self, role: str, *, owner: str, now: datetime, duration: timedelta, ended: RoleLease | None = None
+    ) -> RoleLease | None:
         lease = {
+            "claim_token": to_value(new_token()),
             "claim_owner": to_value(owner),
             "claim_expires_at": to_value(to_micros(now + duration)),
         }
-        condition = (
-            "attribute_not_exists(#claim_owner) OR #claim_expires_at <= :now OR #claim_owner = :claim_owner"
-        )
+        condition, values = "attribute_not_exists(#claim_owner) OR #claim_owner = :claim_owner", {}
+        if ended is not None:
+            until, _, token = ended.version.partition(" ")
+            values = {"ended_owner": to_value(ended.owner), "ended_until": to_value(int(until))}
+            is_same = "#claim_owner = :ended_owner AND #claim_expires_at = :ended_until"
+            if token:  # not of a server of version 0.2.0
+                values["ended_token"] = to_value(token)
+                is_same += " AND #claim_token = :ended_token"
+            condition += f" OR ({is_same})"
         try:
-            self._update(_role_id(role), condition, {"now": to_value(to_micros(now))}, Update(lease))
+            return _role_lease(self._update(_role_id(role), condition, values, Update(lease)))
         except PreconditionFailed:
-            # None: it has ended since. The next call gets it.
-            return self.holder(role, now) or ""
-        return owner
+            # None: it was left since. The next call gets it.
+            return _role_lease(self._role_item(role))
 
     def leave(self, role: str, owner: str) -> None:
         arguments = write_arguments("#claim_owner = :claim_owner", {"claim_owner": to_value(owner)})
@@ -213,12 +221,16 @@ class DynamoCatalog:
             return
 
     def holder(self, role: str, now: datetime) -> str | None:
-        response = self._client.call("GetItem", **self._key(_role_id(role)), ConsistentRead=True)
-        item = response.get("Item")
-        if item is None or int(item["claim_expires_at"]["N"]) <= to_micros(now):
+        item = self._role_item(role)
+        lease = _role_lease(item)
+        if lease is None or int(item["claim_expires_at"]["N"]) <= to_micros(now):
             return None
-        owner: str = item["claim_owner"]["S"]
-        return owner
+        return lease.owner
+
+    def _role_item(self, role: str) -> Item:
+        response = self._client.call("GetItem", **self._key(_role_id(role)), ConsistentRead=True)
+        item: Item = response.get("Item", {})
+        return item
 
     def list(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
         from .listing import newest_ids  # noqa: PLC0415 - with its threads 5 ms of a cold start, for `api` only
@@ -366,6 +378,15 @@ class DynamoCatalog:
 def _role_id(role: str) -> str:
     """The id of the item of a role. Ids of images are base32, so no image has it."""
     return f"role:{role}"
+
+
+def _role_lease(item: Item) -> RoleLease | None:
+    """The lease in the item of a role; None if there is none. A server of version 0.2.0 writes no token, and
+    another end with each renewal."""
+    if "claim_owner" not in item:
+        return None
+    token = item.get("claim_token", {}).get("S", "")
+    return RoleLease(item["claim_owner"]["S"], f"{item['claim_expires_at']['N']} {token}")
 
 
 _NO_OTHER_INDEX = "DynamoDB's index of listings has time, name and status only"
