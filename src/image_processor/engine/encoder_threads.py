@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from msgspec import Struct
 
@@ -23,6 +23,14 @@ class _Task(Struct, frozen=True, eq=False):
     call: Callable[..., Any]
     arguments: tuple[Any, ...]
     future: Future[Any]
+
+
+class Encoders(Protocol):
+    """Runs the encoders of one original."""
+
+    def submit(self, memory: int, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """The future of ``call``, which takes about ``memory`` bytes."""
+        ...
 
 
 class EncoderThreads:
@@ -50,7 +58,6 @@ class EncoderThreads:
         self._executor.shutdown()
 
     def submit(self, memory: int, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """The future of ``call``, which takes about ``memory`` bytes."""
         task = _Task(memory, call, arguments, Future())
         with self._changed:
             self._waiting.append(task)
@@ -90,17 +97,9 @@ class EncoderThreads:
         return next((task for task in self._waiting if task.memory <= room), None)
 
 
-class InlineEncoder(EncoderThreads):
+class InlineEncoder:
     """Runs each task at once, in the calling thread: a thread for a single one overlaps with nothing, and
     costs about a millisecond."""
-
-    def __init__(self) -> None:
-        """Without any thread."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Everything is done."""
 
     def submit(self, memory: int, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
         del memory

@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 import pyvips
@@ -36,7 +36,7 @@ from image_processor.domain.transformation import Fit, Transformation
 from .codecs.decode import is_out_of_memory
 from .codecs.probe import ImageHeader, decode_tolerantly, probe
 from .decoded_originals import DecodedOriginals
-from .encoder_threads import EncoderThreads, InlineEncoder
+from .encoder_threads import Encoders, EncoderThreads, InlineEncoder
 from .job import FinishedRendition, RenditionJob, encoder_bytes, plan_job, run_job
 from .operations.decode_plan import WHOLE_IMAGE, DecodePlan, plan_decode, source_selection
 from .operations.overlay import OverlayImages, decode_overlay_images
@@ -77,7 +77,7 @@ def render(  # noqa: PLR0913 - each is a separate decision of the caller
         summary_source = plan_decode(data, header, WHOLE_IMAGE, limits) if summary else None
         images = decode_overlay_images(overlay_sources or {}, limits)
         emitter = _RenditionEmitter(transformations, jobs, on_rendition)
-        with _encoder_threads(len(set(jobs)), threads) as encoders:
+        with _open_encoders(len(set(jobs)), threads) as encoders:
             planned = time.perf_counter() - started
             decoding = _Decoding(data, jobs, summary_source, limits, icc, images, emitter, encoders, kept)
             decoded = decoding.run()
@@ -168,7 +168,7 @@ class _Decoding(Struct, frozen=True):
     icc: IccPolicy
     images: OverlayImages
     emitter: _RenditionEmitter
-    encoders: EncoderThreads
+    encoders: Encoders
     kept: DecodedOriginals | None
 
     def run(self) -> _Decoded:
@@ -234,8 +234,8 @@ def _translate_encoder_errors() -> Iterator[None]:
         raise ImageProcessorError(f"libvips failed while rendering: {error.message}") from error
 
 
-def _encoder_threads(jobs: int, threads: int) -> EncoderThreads:
-    return EncoderThreads(threads) if jobs > 1 else InlineEncoder()
+def _open_encoders(jobs: int, threads: int) -> AbstractContextManager[Encoders]:
+    return EncoderThreads(threads) if jobs > 1 else nullcontext(InlineEncoder())
 
 
 def _original_metadata(header: ImageHeader, length: int, sha256: str, *, alpha: bool | None) -> ImageMetadata:
