@@ -15,6 +15,7 @@ import pytest
 from pictures_for_cli import RECIPE, draw
 from PIL import Image
 
+from image_processor.cli.process_files import Call, read_process_call
 from support.waiting import wait_for
 
 CALL = ("--out", "out", "--recipe", "r.toml")
@@ -222,3 +223,67 @@ def test_renditions_are_written_without_waiting_for_the_disk(process, monkeypatc
     draw("cat.jpg")
     assert process("cat.jpg")[0] == 0
     assert calls == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["a.jpg", "--out", "o"], Call(paths=(Path("a.jpg"),), out=Path("o"))),
+        (
+            ["-o", "o", "a", "--recipe", "r", "--workers", "2", "b", "-q"],
+            Call(paths=(Path("a"), Path("b")), out=Path("o"), recipe=Path("r"), workers=2, quiet=True),
+        ),
+        (["a.jpg"], None),
+        (["--out", "o"], None),
+        (["a.jpg", "--out"], None),
+        (["a.jpg", "--out", "o", "-o", "p"], None),
+        (["a.jpg", "--out", ""], None),
+        (["", "--out", "o"], None),
+        (["a.jpg", "--out=o"], None),
+        (["a.jpg", "--out", "o", "--workers", "two"], None),
+        (["a.jpg", "--out", "o", "--workers", "-1"], None),
+        (["a.jpg", "--out", "o", "--json"], None),
+        (["a.jpg", "--out", "o", "--name", "{stem}.{ext}"], None),
+        (["a.jpg", "--out", "o", "--help"], None),
+        (["--", "a.jpg", "--out", "o"], None),
+        ([], None),
+    ],
+)
+def test_the_most_frequent_form_of_process_is_read_without_typer(arguments, expected):
+    assert read_process_call(arguments) == expected
+
+
+@pytest.mark.parametrize(("options", "without"), [([], {"typer", "pydantic"}), (["-q"], {"typer", "rich"})])
+def test_photographs_are_processed_without_typer(tmp_path, options, without):
+    draw(tmp_path / "cat.jpg")
+    (tmp_path / "r.toml").write_text(RECIPE)
+    program = (
+        "import sys\n"
+        "from image_processor.__main__ import main\n"
+        "try:\n    main()\n"
+        "finally:\n    print(*sys.modules, file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", program, "process", "cat.jpg", *CALL, *options]
+    ended = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    modules = ended.stderr.decode().split()
+    assert "image_processor.cli.process_files" in modules
+    assert not without & set(modules)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["cat.jpg"],
+        ["cat.jpg", "--workers", "0"],
+        ["missing.jpg"],
+        ["cat.jpg", "--recipe", "missing.toml"],
+        ["cat.jpg", "--recipe", "folder"],
+        ["text.jpg"],
+    ],
+)
+@pytest.mark.parametrize("out", ["out", "cat.jpg", "."])
+def test_both_forms_of_process_do_and_say_the_same(run, arguments, out):
+    draw("cat.jpg")
+    Path("text.jpg").write_text("no image")
+    Path("folder").mkdir()
+    assert run("process", *arguments, "--out", out) == run("process", *arguments, f"--out={out}")

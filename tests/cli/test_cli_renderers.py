@@ -70,9 +70,9 @@ def test_the_original_is_sent_once_and_nothing_is_computed_unasked(run, monkeypa
     requests = []
     ask = IsolatedRenderer._ask
 
-    def recording(self, request, bodies):
+    def recording(self, request, bodies, *more):
         requests.append((request.summary, len(bodies)))
-        return ask(self, request, bodies)
+        return ask(self, request, bodies, *more)
 
     monkeypatch.setattr(IsolatedRenderer, "_ask", recording)
     draw("cat.jpg")

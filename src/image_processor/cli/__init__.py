@@ -25,17 +25,7 @@ _INTERRUPTED = 130
 def main(context: CommandContext) -> None:
     """Run the command that the program's arguments name, and exit with its status."""
     try:
-        if _RENDERING & {*sys.argv[1:2]} and not _RENDERING_NOTHING & {*sys.argv}:
-            context.start_renderer()
-        if sys.argv[1:2] == ["transform"]:
-            from .transform_file import read_call, transform_file  # noqa: PLC0415 - for this command only
-
-            if call := read_call(sys.argv[2:]):
-                transform_file(context, Path(call.file), call.text, call.out, quiet=call.quiet)
-                sys.exit()
-        from .commands import app  # noqa: PLC0415 - a missing library is reported like any error
-
-        app(obj=context)
+        _run(context, sys.argv[1:2], sys.argv[2:])
     except ImportError as error:
         sys.stderr.write(f"error: expected {error.name or 'all libraries'} to be installed, got: {error}\n")
         sys.stderr.write("fix: pip install 'image-processor[server,aws]'\n")
@@ -52,3 +42,23 @@ def main(context: CommandContext) -> None:
         # Standard output is closed, or the disk of --out is full.
         sys.stderr.write(f"error: {error}\n")
         sys.exit(UNAVAILABLE)
+
+
+def _run(context: CommandContext, name: list[str], arguments: list[str]) -> None:
+    """The two commands that people run again and again need no typer in their most frequent form."""
+    if _RENDERING & {*name} and not _RENDERING_NOTHING & {*arguments}:
+        context.start_renderer()
+    if name == ["transform"]:
+        from .transform_file import read_call, transform_file  # noqa: PLC0415 - for this command only
+
+        if call := read_call(arguments):
+            transform_file(context, Path(call.file), call.text, call.out, quiet=call.quiet)
+            sys.exit()
+    if name == ["process"]:
+        from .process_files import process_files, read_process_call  # noqa: PLC0415 - as above
+
+        if process_call := read_process_call(arguments):
+            sys.exit(process_files(context, process_call))
+    from .commands import app  # noqa: PLC0415 - a missing library is reported like any error
+
+    app(obj=context)

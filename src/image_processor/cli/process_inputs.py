@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import typer
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -76,7 +76,7 @@ def find_inputs(
 
 def report_left_out(name: str) -> None:
     """Say on standard error that a name in a directory is no input."""
-    typer.echo(f"left out: {printable(name)}: not a file, or its name is not UTF-8", err=True)
+    sys.stderr.write(f"left out: {printable(name)}: not a file, or its name is not UTF-8\n")
 
 
 def _overlap(one: Path, other: Path) -> bool:
