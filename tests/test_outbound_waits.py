@@ -128,12 +128,12 @@ LISTENERS = {
     "bootstrap/commands.py",
     "bootstrap/server.py",
     # The machine's name, for the role of the coordinator.
-    "bootstrap/standalone.py",
+    "bootstrap/local_library.py",
 }
 """These accept connections or pass them to another process of the server, and open none."""
 SIGNERS = {"aws/signature_v4a.py"}
 """awscrt signs a request that it does not send."""
-CHILDREN = {"engine/worker/isolation.py", "engine/worker/channel.py"}
+CHILDREN = {"engine/worker/child_process.py", "engine/worker/channel.py"}
 """A pair of sockets with a child process, whose deadlines tests/engine/test_isolation_deadlines.py checks."""
 PROBES = {"bootstrap/buckets.py"}
 """It only looks whether obstore is installed."""

@@ -8,6 +8,7 @@ import pytest
 from pictures_for_cli import RECIPE, draw
 
 from image_processor.engine.worker import isolation
+from image_processor.engine.worker.child_process import ChildProcess
 from image_processor.engine.worker.isolation import IsolatedRenderer
 
 TRANSFORM = ("transform", "cat.jpg", "w=8", "--out", "small.jpg")
@@ -19,12 +20,12 @@ def children(monkeypatch):
     """What children were started with."""
     started = []
 
-    class Child(isolation._Child):
+    class Child(ChildProcess):
         def __init__(self, program, sandbox):
             started.append(str(sandbox))
             super().__init__(program, sandbox)
 
-    monkeypatch.setattr(isolation, "_Child", Child)
+    monkeypatch.setattr(isolation, "ChildProcess", Child)
     return started
 
 

@@ -20,7 +20,7 @@ from image_processor.domain.ports import OriginalFile
 from image_processor.domain.transformation import parse
 from image_processor.engine.decoded_originals import DecodedOriginalKey
 from image_processor.engine.render import render
-from image_processor.engine.worker import isolation, messages
+from image_processor.engine.worker import child_process, messages
 from image_processor.engine.worker.decoded_files import (
     IDLE_SECONDS,
     DecodedCounts,
@@ -262,7 +262,7 @@ def test_pixels_are_dropped_under_each_name_of_a_file(tmp_path: Path) -> None:
 def test_a_child_that_sends_other_pixels_than_it_may_is_ended(
     original: Path, tmp_path: Path, start: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(isolation, "_EXIT_SECONDS", 0.1)
+    monkeypatch.setattr(child_process, "_EXIT_SECONDS", 0.1)
     names = (
         "from image_processor.engine import pyramid\n"
         "real_decoded, real_key = child.messages.Decoded, pyramid.DecodedOriginalKey\n"

@@ -22,7 +22,7 @@ from image_processor.domain.models import IccPolicy, Limits, RenderedImage
 from image_processor.domain.ports import OriginalFile
 from image_processor.domain.transformation import parse
 from image_processor.engine.render import render
-from image_processor.engine.worker import isolation
+from image_processor.engine.worker.child_environment import child_environment
 from image_processor.engine.worker.isolation import IsolatedRenderer
 from image_processor.engine.worker.resource_limits import cpu_seconds_of
 
@@ -300,7 +300,7 @@ def test_the_child_is_not_instrumented(monkeypatch: pytest.MonkeyPatch) -> None:
     """`opentelemetry-instrument` starts its threads wherever its folder is on the path."""
     folder = "/site-packages/opentelemetry/instrumentation/auto_instrumentation"
     monkeypatch.setattr(sys, "path", [folder, "/site-packages", *sys.path])
-    path = isolation._environment()["PYTHONPATH"].split(os.pathsep)
+    path = child_environment()["PYTHONPATH"].split(os.pathsep)
     assert folder not in path
     assert "/site-packages" in path
 

@@ -10,7 +10,7 @@ from isolated_children import GOOD, SLOW_LIMITS, WANTED, Deaf, is_gone, pid_of, 
 
 from image_processor.domain.errors import Reason, Refused, Unavailable
 from image_processor.domain.models import Limits
-from image_processor.engine.worker import isolation
+from image_processor.engine.worker import child_process
 from image_processor.engine.worker.isolation import IsolatedRenderer
 from image_processor.engine.worker.renderer_group import RendererGroup
 
@@ -40,8 +40,8 @@ def test_a_stopped_child_is_replaced_and_the_image_rendered(
     """What follows the end of a JPEG is no part of the image."""
     with IsolatedRenderer() as renderer:
         before = stopped(renderer)
-        monkeypatch.setattr(isolation, "_TRANSFER_SECONDS", 2)
-        monkeypatch.setattr(isolation, "_STALL_SECONDS", 2)
+        monkeypatch.setattr(child_process, "_TRANSFER_SECONDS", 2)
+        monkeypatch.setattr(child_process, "_STALL_SECONDS", 2)
         rendered = renderer.render(GOOD.ljust(size, b"\0"), WANTED, Limits())
         assert len(rendered.renditions) == 2
         assert pid_of(renderer) != before
@@ -49,7 +49,7 @@ def test_a_stopped_child_is_replaced_and_the_image_rendered(
 
 
 def test_an_image_that_makes_every_child_stand_still_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation, "_STALL_SECONDS", 1)
+    monkeypatch.setattr(child_process, "_STALL_SECONDS", 1)
     with rigged("os.kill(os.getpid(), signal.SIGSTOP)") as renderer:
         with pytest.raises(Refused, match="used no CPU time for 1 s") as refusal:
             renderer.render(GOOD, WANTED, Limits())
@@ -57,7 +57,7 @@ def test_an_image_that_makes_every_child_stand_still_is_refused(monkeypatch: pyt
 
 
 def test_a_child_that_computes_does_not_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation, "_STALL_SECONDS", 1)
+    monkeypatch.setattr(child_process, "_STALL_SECONDS", 1)
     with rigged(
         "import time; end = time.process_time() + 1.5\n    while time.process_time() < end: pass"
     ) as renderer:
@@ -77,7 +77,7 @@ DRIPPING = (
 
 @pytest.mark.parametrize("pause", [0.3, 60], ids=["dripping", "half a message"])
 def test_a_reply_that_does_not_end_is_refused(pause: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation, "_TRANSFER_SECONDS", 1)
+    monkeypatch.setattr(child_process, "_TRANSFER_SECONDS", 1)
     with rigged(DRIPPING.format(pause)) as renderer:
         with pytest.raises(Refused, match="a part of it within 1 s") as refusal:
             renderer.render(GOOD, WANTED, Limits())
@@ -86,7 +86,7 @@ def test_a_reply_that_does_not_end_is_refused(pause: float, monkeypatch: pytest.
 
 def test_no_child_that_reads_the_original_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     """No decoder has seen the image, so it cannot be the reason."""
-    monkeypatch.setattr(isolation, "_TRANSFER_SECONDS", 0.5)
+    monkeypatch.setattr(child_process, "_TRANSFER_SECONDS", 0.5)
     with Deaf() as renderer, pytest.raises(Unavailable, match=r"read the original within 0\.5 s"):
         renderer.render(bytes(3_000_000), WANTED, Limits())
 
@@ -96,7 +96,7 @@ def test_a_child_that_stops_while_it_starts(seconds: float, monkeypatch: pytest.
     class Stopping(IsolatedRenderer):
         _program = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"
 
-    monkeypatch.setattr(isolation, "_START_SECONDS", 1)
+    monkeypatch.setattr(child_process, "_START_SECONDS", 1)
     with Stopping(until=time.monotonic() + seconds) as renderer:
         renderer.start()
         pid = pid_of(renderer)
@@ -116,7 +116,7 @@ def test_a_child_that_stops_while_it_starts(seconds: float, monkeypatch: pytest.
     ],
 )
 def test_a_reply_of_another_form_is_a_crash(reply: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation, "_EXIT_SECONDS", 0.1)
+    monkeypatch.setattr(child_process, "_EXIT_SECONDS", 0.1)
     message = len(reply).to_bytes(8) + reply
     with rigged(f"os.write(int(sys.argv[2]), {message!r}); signal.pause()") as renderer:
         with pytest.raises(Refused) as refusal:
@@ -137,7 +137,7 @@ def test_other_renditions_than_requested_are_a_crash(
     numbers: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of two: one twice, one too many, one that was not requested, one too few, none."""
-    monkeypatch.setattr(isolation, "_EXIT_SECONDS", 0.1)
+    monkeypatch.setattr(child_process, "_EXIT_SECONDS", 0.1)
     result = [message for number in numbers for message in (MADE.replace(b"{}", b"%d" % number), b"x")]
     replies = b"".join(len(reply).to_bytes(8) + reply for reply in (*result, DONE))
     with rigged(f"os.write(int(sys.argv[2]), {replies!r}); signal.pause()") as renderer:
@@ -186,7 +186,7 @@ def test_the_child_of_a_trial_serves_the_first_renderer_or_is_ended() -> None:
 
 def test_an_invalid_reply_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hostile image may control the child: the child is ended and its reply is ignored."""
-    monkeypatch.setattr(isolation, "_EXIT_SECONDS", 0.1)
+    monkeypatch.setattr(child_process, "_EXIT_SECONDS", 0.1)
     with rigged("os.write(int(sys.argv[2]), bytes(7) + b'\\4nope'); signal.pause()") as renderer:
         with pytest.raises(Refused, match="SIGKILL") as refusal:
             renderer.render(GOOD, WANTED, Limits())
@@ -194,7 +194,7 @@ def test_an_invalid_reply_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_endless_reply_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation, "_EXIT_SECONDS", 0.1)
+    monkeypatch.setattr(child_process, "_EXIT_SECONDS", 0.1)
     with rigged("os.write(int(sys.argv[2]), b'\\x7f' * 100); signal.pause()") as renderer:
         with pytest.raises(Refused) as refusal:
             renderer.render(GOOD, WANTED, Limits())

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from image_processor.domain.models import Rendered
-from image_processor.engine.worker import isolation
+from image_processor.engine.worker import child_process
 from image_processor.engine.worker.isolation import IsolatedRenderer
 
 _TESTS = Path(__file__).parents[1]
@@ -57,7 +57,7 @@ class FakeChildRenderer(IsolatedRenderer):
 def isolated_render(folder: str, stop: Stop | None) -> Iterator[Callable[..., Rendered]]:
     """A Renderer in child processes that have ``folder`` in their command line. A file in it tells of each
     child that was replaced."""
-    isolation._STALL_SECONDS = isolation._TRANSFER_SECONDS = _STALL_SECONDS  # type: ignore[assignment]
+    child_process._STALL_SECONDS = child_process._TRANSFER_SECONDS = _STALL_SECONDS  # type: ignore[assignment]
     with FakeChildRenderer(folder) as renderer:
 
         def render(*args: Any, **options: Any) -> Rendered:

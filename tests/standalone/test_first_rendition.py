@@ -18,7 +18,7 @@ from image_processor.delivery.request import HttpRequest
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Status
 from image_processor.domain.ports import Entry
-from image_processor.engine.worker import isolation
+from image_processor.engine.worker.child_process import ChildProcess
 from image_processor.ingest.merging_reconcile import MergingReconciler
 from image_processor.standalone.watcher import Watcher
 from image_processor.storage.directory import DirectoryStore
@@ -37,7 +37,7 @@ def test_the_first_rendition_of_a_dropped_file_is_served_before_the_last_is_made
     """The last rendition is taken from the renderer only once the first one is stored and served."""
     served: list[str] = []
     is_served = threading.Event()
-    put, receive = DirectoryStore.put, isolation._Child._receive
+    put, receive = DirectoryStore.put, ChildProcess._receive
 
     def put_and_find(store: DirectoryStore, key: str, *args: Any, **options: Any) -> Entry:
         entry = put(store, key, *args, **options)
@@ -52,7 +52,7 @@ def test_the_first_rendition_of_a_dropped_file_is_served_before_the_last_is_made
         return receive(child, missing, *args)
 
     monkeypatch.setattr(DirectoryStore, "put", put_and_find)
-    monkeypatch.setattr(isolation._Child, "_receive", receive_last_late)
+    monkeypatch.setattr(ChildProcess, "_receive", receive_last_late)
     (tmp_path / "recipe.toml").write_text(RECIPE)
     settings = Settings(data=tmp_path, recipe=str(tmp_path / "recipe.toml"), workers=1)
     with open_server_context(settings) as context:
