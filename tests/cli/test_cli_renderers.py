@@ -39,6 +39,24 @@ def test_one_child_is_started_before_the_options_are_read(run, children, command
     assert len(children) == 2
 
 
+@pytest.mark.parametrize(("files", "workers", "count"), [(1, 2, 1), (3, 1, 1), (2, 3, 2), (3, 2, 2)])
+def test_as_many_children_start_at_once_as_files_need(run, children, monkeypatch, files, workers, count):
+    names = [f"{number}.jpg" for number in range(files)]
+    for name in names:
+        draw(name)
+    Path("r.toml").write_text(RECIPE)
+    warm, started = IsolatedRenderer.warm, []
+
+    def recording(self):
+        started.append(len(children))
+        warm(self)
+
+    monkeypatch.setattr(IsolatedRenderer, "warm", recording)
+    options = ("--recipe", "r.toml", "--out", "out", "--workers", str(workers))
+    assert run("process", *names, *options)[0] == 0
+    assert (started[0], len(children)) == (count, count)
+
+
 @pytest.mark.parametrize(
     "command", [("transform", "--help"), ("process", "-h"), ("sign", "--help"), (*PROCESS, "--dry-run")]
 )

@@ -148,7 +148,7 @@ class Commands:
 
         return open_queue(settings, access_from(session)).enqueue
 
-    def open_workers(
+    def open_workers(  # noqa: PLR0913 - one for each decision of a command
         self,
         settings: Settings,
         recipe: Recipe,
@@ -158,6 +158,7 @@ class Commands:
         session: Any | None = None,
         *,
         summary: bool = True,
+        expected_uploads: int = 1,
     ) -> AbstractContextManager[Workers]:
         from msgspec.structs import replace
 
@@ -180,6 +181,7 @@ class Commands:
             # The environment of a command may lack the event bus, the queue or the webhook of the server.
             outbox=replace(outbox, keeps_other_kinds=True),
             summary=summary,
+            expected_uploads=expected_uploads,
         )
 
     def build_reconciler(

@@ -82,6 +82,7 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
     next_try: str = RECONCILIATION,
     outbox: Outbox | None = None,
     summary: bool = True,
+    expected_uploads: int = 1,
 ) -> Iterator[Workers]:
     """Started workers, each with an isolated renderer of its own. At the end they finish their uploads
     within ``settings.stop_seconds``; what they do not finish is left to the next start.
@@ -90,7 +91,8 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
     the workers own leases. ``renderers`` is where the renderers come from. ``next_try`` says in messages what
     will try a failed upload again. ``outbox`` is what is sent after an outcome, by default events, by the
     server. Without ``summary`` records have no visual summary and no digest of the original, which take as
-    long as a small rendition.
+    long as a small rendition. As many renderers as ``expected_uploads`` can use start at once, the others
+    when they are needed.
 
     Raises before any work: UnsafeRuntime if libvips cannot be made safe, or a required sandbox is not
     complete; InvalidSettings if the directory of fonts has none, InvalidRecipe if the recipe needs what this
@@ -101,6 +103,7 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
     if settings.fonts:
         use_fonts(settings.fonts)
     group = renderers or RendererGroup(settings.sandbox)
+    group.start_idle(min(settings.worker_count, expected_uploads) - 1)
     if gaps := group.try_start():
         _log.warning("renderers are not fully sandboxed: %s", "; ".join(gaps))
     leases = _LeaseOwner(f"{role}{os.getpid()}-{secrets.token_hex(4)}")

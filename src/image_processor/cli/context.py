@@ -108,7 +108,7 @@ class CommandContext(Protocol):
         """Adds uploads to the ingest queue that the settings name. Raises InvalidSettings."""
         ...
 
-    def open_workers(
+    def open_workers(  # noqa: PLR0913 - one for each decision of a command
         self,
         settings: Settings,
         recipe: Recipe,
@@ -118,11 +118,13 @@ class CommandContext(Protocol):
         session: Any | None = None,
         *,
         summary: bool = True,
+        expected_uploads: int = 1,
     ) -> AbstractContextManager[Workers]:
         """Started workers on the stores of each bucket. ``role`` is the prefix of their leases' owner,
         ``next_try`` says in messages what will try a failed upload again. With a ``session`` of AWS they send
         the events and invalidations that the settings ask for, as the functions do. Without ``summary``
-        they compute no visual summaries and no digests of originals.
+        they compute no visual summaries and no digests of originals. As many of them as
+        ``expected_uploads`` need start at once.
 
         Raises UnsafeRuntime, InvalidSettings, InvalidRecipe.
         """

@@ -140,7 +140,9 @@ def process_files(context: CommandContext, call: Call) -> int:
         _store_root(call.out, mode.template) as root,
         context.open_directories(buckets, root) as stores,
         context.open_workers(
-            settings, rules, stores, _ROLE, "another run of this command", summary=False
+            *(settings, rules, stores, _ROLE, "another run of this command"),
+            summary=False,
+            expected_uploads=len(uploads),
         ) as workers,
     ):
         run = _Run(mode, call.out, stores, workers)

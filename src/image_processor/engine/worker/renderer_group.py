@@ -43,8 +43,16 @@ class RendererGroup:
             renderer.close()
         return gaps
 
+    def start_idle(self, count: int) -> None:
+        """Start ``count`` more children for the next renderers, and do not wait for them. Raises
+        Unavailable."""
+        for _ in range(count):
+            renderer = IsolatedRenderer(sandbox=self._sandbox)
+            renderer.start()
+            self._tried.insert(0, renderer)  # what was started first is ready first
+
     def close_unused(self) -> None:
-        """End the child that `try_start` started, if no renderer uses it."""
+        """End the children that `try_start` and `start_idle` started and no renderer uses."""
         with self._lock:
             tried, self._tried = self._tried, []
         for renderer in tried:
