@@ -73,12 +73,13 @@ Shape = Line | Block | Words
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Shapes, the first at the bottom, on white ground."""
+    """Shapes, the first at the bottom, on a ground of one colour."""
 
     width: int
     height: int
     title: str
     shapes: tuple[Shape, ...]
+    ground: str = "#ffffff"
 
     def svg(self) -> str:
         body = "\n".join(map(_svg, self.shapes))
@@ -95,7 +96,7 @@ width="{self.width}" height="{self.height}" role="img" aria-labelledby="title" f
 
     def png(self, file: Path) -> None:
         """Write the pixels, with the digest beside them."""
-        image = Image.new("RGB", (self.width * SCALE, self.height * SCALE), "#ffffff")
+        image = Image.new("RGB", (self.width * SCALE, self.height * SCALE), self.ground)
         canvas = ImageDraw.Draw(image)
         for shape in self.shapes:
             _paint(canvas, shape)

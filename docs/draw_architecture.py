@@ -1,4 +1,4 @@
-"""Draws docs/architecture.svg from the description below: run it again after changing a row.
+"""Draws docs/architecture.svg, light and dark, from the description below: run it again after changing a row.
 
 The same description always gives the same file; a test compares the two. Arrows are computed
 from the boxes they join, so that they end at them, and a text that leaves its box is an error.
@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from dark_scheme import darkened_text
+
 OUTPUT = Path(__file__).with_name("architecture.svg")
+DARK_OUTPUT = OUTPUT.with_stem("architecture-dark")
 
 WIDTH, HEIGHT = 1312, 868
 FONT = "system-ui, 'Segoe UI', Helvetica, Arial, 'DejaVu Sans', sans-serif"
@@ -207,7 +210,7 @@ def _frame() -> Iterator[str]:
             f'<path d="M0 0L8 4L0 8z" fill="{colour}"/></marker>'
         )
     yield "</defs>"
-    # Its own ground: words stay readable on a dark page.
+    # Its own ground: words stay readable on any page.
     size = f'width="{WIDTH - 2}" height="{HEIGHT - 2}"'
     yield f'<rect x="1" y="1" {size} rx="14" fill="#ffffff" stroke="#d0d7de"/>'
     yield _text(24, 42, "One core, two places to run", 22, "#1f2328", bold=True)
@@ -288,4 +291,5 @@ def _text(
 
 if __name__ == "__main__":
     OUTPUT.write_text(draw(), encoding="utf-8")
-    print(f"wrote {OUTPUT.name}")
+    DARK_OUTPUT.write_text(darkened_text(draw()), encoding="utf-8")
+    print(f"wrote {OUTPUT.name} and {DARK_OUTPUT.name}")

@@ -1,4 +1,4 @@
-"""Draws docs/architecture-diagram.svg and .png: what deployment/template.yaml makes on AWS.
+"""Draws docs/architecture-diagram.svg and .png, light and dark: what deployment/template.yaml makes on AWS.
 
 Boxes and arrows come from the template. Written here is only where they lie: a resource without a
 place, or an arrow without a way, is an error, so the picture cannot fall behind.
@@ -10,17 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from canvas import Block, Drawing, Line, Point, Shape, Words
+from dark_scheme import darkened
 from template_graph import Edge, Graph, Json, load
 
 SVG = Path(__file__).with_name("architecture-diagram.svg")
 PNG = SVG.with_suffix(".png")
+DARK_PNG = SVG.with_name("architecture-diagram-dark.png")
 
 WIDTH, HEIGHT = 1440, 930
 INK, SOFT, PAPER, BORDER = "#1f2328", "#57606a", "#ffffff", "#8c959f"
 SERVICES = {
     "AWS::S3::Bucket": ("S3", "#3f8624"),
     "AWS::SQS::Queue": ("SQS", "#bc1356"),
-    "AWS::Serverless::Function": ("Lambda", "#c2580a"),
+    "AWS::Serverless::Function": ("Lambda", "#b85309"),
     "AWS::DynamoDB::Table": ("DynamoDB", "#2e55b5"),
     "AWS::Serverless::Api": ("API Gateway", "#7b3fb5"),
     "AWS::CloudFront::Distribution": ("CloudFront", "#7b3fb5"),
@@ -306,7 +308,8 @@ def main() -> None:
     drawing = draw(load())
     SVG.write_text(drawing.svg(), encoding="utf-8")
     drawing.png(PNG)
-    print(f"wrote {SVG.name} and {PNG.name}")
+    darkened(drawing).png(DARK_PNG)
+    print(f"wrote {SVG.name}, {PNG.name} and {DARK_PNG.name}")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ def picture(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_the_committed_picture_is_what_the_script_draws(picture: ModuleType) -> None:
-    assert picture.OUTPUT.read_text(encoding="utf-8") == picture.draw(), "run `make docs` and commit"
+    drawn = {picture.OUTPUT: picture.draw(), picture.DARK_OUTPUT: picture.darkened_text(picture.draw())}
+    assert {file: file.read_text(encoding="utf-8") for file in drawn} == drawn, "run `make docs` and commit"
 
 
 def test_the_committed_schema_of_events_is_what_the_types_say() -> None:

@@ -32,5 +32,20 @@ function makeCards(table) {
   table.dataset.cards = values.every((cell) => cell.textContent.length < SHORT && !cell.querySelector("img")) ? "short" : "";
 }
 
-new MutationObserver(label).observe(document.body, { childList: true, subtree: true });
-label();
+const DARK = "(prefers-color-scheme: dark)";
+
+// Pictures for dark pages follow the reader's choice of scheme, not that of the system alone.
+function choosePictures() {
+  const isDark = document.body.dataset.mdColorScheme === "slate";
+  for (const source of document.querySelectorAll(`picture > source[media="${DARK}"]`)) source.dataset.dark = "";
+  for (const source of document.querySelectorAll("source[data-dark]")) source.media = isDark ? "all" : "not all";
+}
+
+function update() {
+  label();
+  choosePictures();
+}
+
+new MutationObserver(update).observe(document.body, { childList: true, subtree: true });
+new MutationObserver(choosePictures).observe(document.body, { attributeFilter: ["data-md-color-scheme"] });
+update();

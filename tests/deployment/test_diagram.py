@@ -9,6 +9,7 @@ from pathlib import Path
 import canvas
 import draw_aws_diagram as diagram
 import pytest
+from dark_scheme import darkened
 from linters import Json
 from PIL import Image
 from template_graph import Edge, Graph, load
@@ -17,9 +18,37 @@ from template_graph import Edge, Graph, load
 def test_the_committed_diagrams_are_current() -> None:
     drawing = diagram.draw(load())
     assert diagram.SVG.read_text(encoding="utf-8") == drawing.svg(), "run `make docs` and commit"
-    with Image.open(diagram.PNG) as image:
-        assert image.text[canvas.DIGEST] == drawing.digest, "run `make docs` and commit"
-        assert image.size == (drawing.width * canvas.SCALE, drawing.height * canvas.SCALE)
+    for file, drawn in ((diagram.PNG, drawing), (diagram.DARK_PNG, darkened(drawing))):
+        with Image.open(file) as image:
+            assert image.text[canvas.DIGEST] == drawn.digest, "run `make docs` and commit"
+            assert image.size == (drawing.width * canvas.SCALE, drawing.height * canvas.SCALE)
+
+
+def test_words_can_be_read_in_both_schemes() -> None:
+    """The contrast of WCAG 2.2 AA (1.4.3): 4.5 to 1, on each ground that is drawn below them."""
+    for drawing in (diagram.draw(load()), darkened(diagram.draw(load()))):
+        blocks = [shape for shape in drawing.shapes if isinstance(shape, canvas.Block)]
+        for words in (shape for shape in drawing.shapes if isinstance(shape, canvas.Words)):
+            below = [block for block in blocks if is_on(words, block)]
+            ground = min(below, key=lambda block: block.width * block.height).fill
+            assert contrast(words.colour, ground) >= 4.5, (words, ground)
+
+
+def is_on(words: canvas.Words, block: canvas.Block) -> bool:
+    return block.x <= words.x <= block.x + block.width and block.y <= words.y <= block.y + block.height
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def test_the_png_matches_the_svg(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import threading
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
@@ -283,6 +283,23 @@ def test_pages_are_accessible_and_fit_the_window(address: str, browser: Browser,
     context.close()
     assert found == []
     assert elsewhere == []
+
+
+@pytest.mark.parametrize("system", ["light", "dark"])
+def test_pictures_follow_the_scheme_that_the_reader_chooses(
+    address: str, browser: Browser, system: Literal["light", "dark"]
+) -> None:
+    page = browser.new_page(color_scheme=system)
+    shown = "document.querySelector('picture img').currentSrc.split('/').pop()"
+    names = {"light": "architecture-diagram.png", "dark": "architecture-diagram-dark.png"}
+    for path in ("aws/", "start-on-aws/"):
+        page.goto(address + path)
+        page.wait_for_function(f"name => {shown} === name", arg=names[system])
+        for choice in ("light", "dark"):  # the first button says: as the system
+            page.get_by_title(f"Switch to {choice} mode").first.click()
+            page.wait_for_function(f"name => {shown} === name", arg=names[choice])
+        page.evaluate("localStorage.clear()")
+    page.close()
 
 
 def test_a_reader_finds_a_page_by_its_words_without_a_service(address: str, browser: Browser) -> None:
