@@ -45,7 +45,10 @@ def open_reconcile(context: AwsContext) -> Callable[[Any, Any], dict[str, Any]]:
     """The handler, over what the function works with. Raises InvalidSettings without a queue."""
     queue = open_queue(context.settings)
     reconciler = build_reconciler(
-        *(context.settings, context.recipe, context.stores, context.bucket),
+        context.settings,
+        context.recipe,
+        context.stores,
+        context.bucket,
         threads=AWS_THREADS,
         invalidate=build_invalidation(context.settings),
     )

@@ -175,7 +175,11 @@ class Commands:
 
             outbox = build_outbox(settings, access_from(session))
         return open_workers(
-            *(settings, recipe, stores, role, Progress()),
+            settings,
+            recipe,
+            stores,
+            role,
+            Progress(),
             renderers=RendererGroup(settings.sandbox, self._take_started(settings)),
             next_try=next_try,
             # The environment of a command may lack the event bus, the queue or the webhook of the server.
@@ -196,7 +200,10 @@ class Commands:
 
             invalidate = build_invalidation(settings, access_from(session))
         return build_reconciler(
-            *(settings, library.recipe, library.stores, library.bucket),
+            settings,
+            library.recipe,
+            library.stores,
+            library.bucket,
             threads=library.threads,
             invalidate=invalidate,
         )

@@ -58,7 +58,12 @@ def open_remote_originals(
     if any(source.base.scheme == "s3" for source in sources.items):
         readers["s3"] = BucketSource(_bucket_opener(sources))
     remote = RemoteOriginals(
-        *(sources, readers, bucket_name(settings), uploads, submit, policy),
+        sources,
+        readers,
+        bucket_name(settings),
+        uploads,
+        submit,
+        policy,
         on_fetch=on_fetch,
     )
     try:

@@ -147,15 +147,15 @@ def _build_watcher(
     if settings.uses_buckets:
         return None
     return Watcher(
-        settings.data / "uploads",
-        PRIVATE_FOLDER,
-        bucket_name(settings),
-        library.stores.uploads,
-        library.stores.catalog,
-        submit,
-        reconcile_loop.trigger,
-        settings.deletion_limit,
-        library.submitted,
+        root=settings.data / "uploads",
+        private=PRIVATE_FOLDER,
+        bucket=bucket_name(settings),
+        uploads=library.stores.uploads,
+        catalog=library.stores.catalog,
+        submit=submit,
+        on_gap=reconcile_loop.trigger,
+        deletion_limit=settings.deletion_limit,
+        submitted=library.submitted,
     )
 
 
@@ -187,7 +187,13 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
 
         workers = stack.enter_context(
             open_workers(
-                *(settings, live, {bucket: stores}, SERVER_OWNER, progress, hooks, renderers),
+                settings,
+                live,
+                {bucket: stores},
+                SERVER_OWNER,
+                progress,
+                hooks,
+                renderers,
                 outbox=sends.outbox,
             )
         )
@@ -199,7 +205,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
 
         def reconciler_for(recipe: Recipe) -> MergingReconciler:
             return build_reconciler(
-                *(settings, recipe, stores, bucket), threads=sends.threads, invalidate=sends.invalidate
+                settings, recipe, stores, bucket, threads=sends.threads, invalidate=sends.invalidate
             )
 
         def submit(upload: Upload) -> Future[Outcome]:
@@ -220,8 +226,12 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
         )
         delivery, coordinator = stack.enter_context(
             open_read_path(
-                *(settings, live, replace(stores, processed=library.cached)),
-                *(submit_any, open_renderer, activity),
+                settings,
+                live,
+                replace(stores, processed=library.cached),
+                submit_any,
+                open_renderer,
+                activity,
                 on_render=(metrics.count_render, trace_rendition),
                 remote=remote,
             )
@@ -232,20 +242,20 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
         stack.callback(storage.stop)
         try:
             yield StandaloneContext(
-                settings,
-                live,
-                stores.uploads,
-                stores.processed,
-                stores.catalog,
-                submit,
-                workers.backlog,
-                progress,
-                delivery,
-                coordinator,
-                reconciler_for,
-                stack.enter_context(open_resumable_uploads(settings, disk)),
-                stack.enter_context(closing(StoredResponses(settings.data / FILE))),
-                bucket,
+                settings=settings,
+                live_recipe=live,
+                uploads=stores.uploads,
+                processed=stores.processed,
+                catalog=stores.catalog,
+                submit=submit,
+                backlog=workers.backlog,
+                progress=progress,
+                delivery=delivery,
+                render_coordinator=coordinator,
+                reconciler_for=reconciler_for,
+                resumable_uploads=stack.enter_context(open_resumable_uploads(settings, disk)),
+                stored_responses=stack.enter_context(closing(StoredResponses(settings.data / FILE))),
+                bucket=bucket,
                 events=events,
                 local_stores=local_stores(opened.uploads, opened.processed),
                 data_trouble=library.trouble,

@@ -155,8 +155,14 @@ def to_state(row: Mapping[str, Any]) -> RecordState:
         renditions = {item.key: item.version for item in _STORED.decode(row["renditions"])}
         reason = Reason(row["reason"]) if row["reason"] else None
         return RecordState(
-            *(row["key"], Status(row["status"]), row["version"], row["fingerprint"], reason, renditions),
-            *(row["format"], bool(row["alpha"])),
+            row["key"],
+            Status(row["status"]),
+            row["version"],
+            row["fingerprint"],
+            reason,
+            renditions,
+            row["format"],
+            bool(row["alpha"]),
             has_focus=row.get("focus") is not None,
         )
     except (ValueError, TypeError):

@@ -51,8 +51,18 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
     functions wait for S3 and DynamoDB.
     """
     workload = Workload(
-        *(uploads, size, megapixels, views, hit_ratio, view_kb, lazy_viewed, api, memory, architecture),
-        *(table, events),
+        uploads,
+        size,
+        megapixels,
+        views,
+        hit_ratio,
+        view_kb,
+        lazy_viewed,
+        api,
+        memory,
+        architecture,
+        table,
+        events,
     )
     found = estimate(workload, load_recipe(settings_with(recipe=recipe).recipe), region, key)
     if as_json:

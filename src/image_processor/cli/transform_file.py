@@ -70,7 +70,9 @@ def transform_file(
     overlay_sources = {key: _read(overlays / key.lstrip("/"), "--overlays") for key in keys}
     with context.open_renderer(settings) as render:
         rendered = render(
-            *(data, [transformation], settings.limits),
+            data,
+            [transformation],
+            settings.limits,
             icc=settings.icc,
             summary=False,
             overlay_sources=overlay_sources,

@@ -165,7 +165,10 @@ class OnDemandRenderer(Struct, frozen=True):
             **image.metadata.object_metadata,
             "image": image_id(repository.bucket, ref.key),
             **fingerprint_metadata(
-                *(sources.version, repository.icc, sources.overlays, sources.focus),
+                sources.version,
+                repository.icc,
+                sources.overlays,
+                sources.focus,
                 has_focus=uses_focus([image.transformation]),
             ),
         }

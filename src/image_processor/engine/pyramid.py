@@ -77,7 +77,8 @@ def open_source(
     requested_shrink = _shrink(source, needed)
     open_ = partial(
         open_original,
-        *(data, FORMATS[header.format]),
+        data,
+        FORMATS[header.format],
         shrink=requested_shrink,
         first=source.first,
         count=frames,

@@ -112,7 +112,9 @@ class Watcher:
         _log.warning(
             "%s: %s is listed at intervals instead of watched, and new files are found later."
             " Raise the limit (sysctl -w %s=...) and start the server again.",
-            *(limit, self._root, limit.sysctl),
+            limit,
+            self._root,
+            limit.sysctl,
         )
         self._polls = True
         self._on_gap()

@@ -141,7 +141,10 @@ class WebhookSender:
         self._queue.postpone(event.message, None if is_dead else self._clock() + pause, problem)
         _log.warning(
             "the receiver did not accept event %s of %r, attempt %d: %s%s",
-            *(event.message.id, event.message.key, attempts, problem),
+            event.message.id,
+            event.message.key,
+            attempts,
+            problem,
             "; it is dead" if is_dead else "",
         )
         return status is not None
