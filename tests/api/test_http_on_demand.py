@@ -10,7 +10,10 @@ from http_machine import Client, Machine
 from msgspec.structs import replace
 
 from image_processor.config.recipe import parse_recipe
+from image_processor.delivery.repository import RenditionRepository
+from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.keys import image_id
+from image_processor.domain.ports import StoredObject
 from support.ingest import BUCKET, upload
 
 KEY = "photos/a cat.jpg"
@@ -74,6 +77,21 @@ def test_a_url_expires_when_it_was_asked_to(client: Client) -> None:
     later = urlsplit(client.post(PATH, json={**body, "expires_in": 600}).json()["url"]).query
     ends = [int(dict(part.split("=", 1) for part in item.split("&"))["expires"]) for item in (query, later)]
     assert 500 < ends[1] - ends[0] < 600
+
+
+def test_a_url_that_is_not_stored_is_looked_for_by_its_request_and_by_the_render_pool(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = client.post(PATH, json={"transformation": "w=33,fm=webp"}).json()["url"]
+    looked_for: list[str] = []
+
+    def find(_: RenditionRepository, ref: RenditionRef) -> StoredObject | None:
+        looked_for.append(ref.stored_key)
+        return None
+
+    monkeypatch.setattr(RenditionRepository, "find", find)
+    assert client.get(url).content == b"w=33,fm=webp of cat"
+    assert len(looked_for) == 2
 
 
 def test_without_a_signing_key_there_is_no_url(machine: Machine) -> None:

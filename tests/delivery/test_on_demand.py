@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from image_processor.delivery.on_demand import OnDemandRenderer, is_on_demand
+from image_processor.delivery.on_demand import KnownRoom, OnDemandRenderer, is_on_demand
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.repository import RenditionRepository
 from image_processor.delivery.resolver import RequestResolver
@@ -191,11 +191,12 @@ def test_a_refused_original_is_not_read_again(ingest):
     assert caught.value.reason is Reason.NOT_AN_IMAGE
 
 
-def test_on_demand_renditions_are_bounded_declared_ones_do_not_count(ingest):
+@pytest.mark.parametrize("known_room", [None, KnownRoom()], ids=["several servers", "one server"])
+def test_on_demand_renditions_are_bounded_declared_ones_do_not_count(ingest, known_room):
     """Promise 39: the oldest is deleted, by time and not by name."""
     ingest.processor().process(upload(KEY))
     declared = set(ingest.processed.bodies())
-    maker = maker_of(ingest, Intruder(), most=3)
+    maker = replace(maker_of(ingest, Intruder(), most=3), known_room=known_room)
     widths = [300, 20, 1, 4000, 7, 65, 2]
     for count, width in enumerate(widths, 1):
         maker.render(wanted_of(parse(f"w={width},q=5,fm=webp")))
@@ -206,6 +207,33 @@ def test_on_demand_renditions_are_bounded_declared_ones_do_not_count(ingest):
     ingest.put(other, b"dog")
     maker.render(wanted_of(PLAIN, other))
     assert {key for key in ingest.processed.bodies() if key.startswith(KEY)} == stored
+
+
+def test_one_server_lists_renditions_only_where_there_may_be_too_many(ingest):
+    listed, list_ = [], ingest.processed.list
+    ingest.processed.list = lambda prefix, **options: listed.append(prefix) or list_(prefix, **options)
+    maker_of(ingest, Intruder()).render(wanted_of(parse("w=9,fm=webp")))
+    listed.clear()
+    maker = replace(maker_of(ingest, Intruder(), most=4), known_room=KnownRoom())
+    numbers = []
+    for width in range(30, 36):
+        maker.render(wanted_of(parse(f"w={width},fm=webp")))
+        numbers.append(len(listed))
+    assert numbers == [1, 1, 1, 2, 3, 4]
+    ingest.put("dog.jpg", b"dog")
+    maker.render(wanted_of(PLAIN, "dog.jpg"))
+    assert len(listed) == 5
+    assert sorted(filter(is_on_demand, ingest.processed.bodies())) == [
+        *(f"{KEY}/~w={width},fm=webp.webp" for width in (32, 33, 34, 35)),
+        f"dog.jpg/~{PLAIN.name}",
+    ]
+
+
+def test_the_room_of_a_thousand_originals_is_known():
+    room = KnownRoom()
+    for number in range(1001):
+        room.set(str(number), 2)
+    assert [room.take(key) for key in ("0", "1", "1", "1", "none")] == [False, True, True, False, False]
 
 
 def test_rendering_again_evicts_nothing(ingest):

@@ -155,11 +155,14 @@ async def _attempt(
         return lookup.response
     while True:
         try:
-            lookup = lookup.rendered(await work.rendition(lookup.ref))
+            lookup = lookup.rendered(await work.missing_rendition(lookup.ref))
         except ImageProcessorError as error:
             lookup = await to_thread.run_sync(context.delivery.recover, lookup, error)
-        if lookup.stored is not None:
-            return await to_thread.run_sync(_response, http_request, lookup, context)
+        if lookup.stored is None:
+            continue
+        if lookup.stored.body:  # nothing is read
+            return _response(http_request, lookup, context)
+        return await to_thread.run_sync(_response, http_request, lookup, context)
 
 
 async def _metadata_error(pending: MetadataPending, work: QueuedWork) -> NotFound | Refused | None:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
 from image_processor.delivery.dialects import Dialect, DialectOptions, load_dialects
-from image_processor.delivery.on_demand import OnDemandRenderer
+from image_processor.delivery.on_demand import KnownRoom, OnDemandRenderer
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.repository import MetadataCache, RenderResult, RenditionRepository
@@ -80,9 +80,12 @@ def build_on_demand_renderer(
     render: Renderer,
     prepare: Callable[[], None] = lambda: None,
     open_original: OpenOriginal | None = None,
+    *,
+    stores_alone: bool = False,
 ) -> OnDemandRenderer:
     """Renders with ``render`` what is not stored, and stores it. ``recipe`` returns the one in force.
     ``prepare`` is called before an original is read. ``open_original`` opens originals for ``render``.
+    ``stores_alone`` says that no other process stores on-demand renditions.
     """
     return OnDemandRenderer(
         repository,
@@ -93,6 +96,7 @@ def build_on_demand_renderer(
         lazy_for=lambda key: recipe().lazy_for(key),
         prepare=prepare,
         open_original=open_original,
+        known_room=KnownRoom() if stores_alone else None,
     )
 
 

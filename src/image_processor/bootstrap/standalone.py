@@ -327,7 +327,9 @@ def open_read_path(  # noqa: PLR0913 - the parts that tests of the API choose
     repository = build_rendition_repository(settings, bucket_name(settings), stores)
     renderers = SharedRenderers(open_renderer, settings.worker_count)
     renderer = build_on_demand_renderer(
-        settings, lambda: live.current, repository, renderers.render, open_original=opener
+        *(settings, lambda: live.current, repository, renderers.render),
+        open_original=opener,
+        stores_alone=not settings.uses_buckets,
     )
 
     def is_evictable(key: str) -> bool:

@@ -9,8 +9,10 @@ fingerprint matches, and is deleted again if a source changed during the renderi
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Container, Sequence
 from datetime import UTC, datetime
+from threading import Lock
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -58,6 +60,35 @@ class _Sources(Struct, frozen=True):
     focus: Focus | None
 
 
+_MAX_KNOWN = 1000
+"""Originals whose room is known."""
+
+
+class KnownRoom:
+    """How many more on-demand renditions of an original may be stored until its renditions have to be listed
+    again. Only for a process that alone stores them. Methods may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._room: OrderedDict[str, int] = OrderedDict()
+
+    def take(self, key: str) -> bool:
+        """Whether there is room for one more of the original ``key``, which is then taken."""
+        with self._lock:
+            room = self._room.pop(key, 0)
+            if room:
+                self._room[key] = room - 1
+            return room > 0
+
+    def set(self, key: str, room: int) -> None:
+        """Remember that ``room`` more may be stored."""
+        with self._lock:
+            self._room[key] = room
+            self._room.move_to_end(key)
+            if len(self._room) > _MAX_KNOWN:
+                self._room.popitem(last=False)
+
+
 class OnDemandRenderer(Struct, frozen=True):
     """Renders and stores on-demand renditions."""
 
@@ -76,6 +107,8 @@ class OnDemandRenderer(Struct, frozen=True):
     """Starts what ``renderer`` needs, while the original is read."""
     open_original: OpenOriginal | None = None
     """Opens originals for ``renderer``, where they are files on this machine."""
+    known_room: KnownRoom | None = None
+    """Spares listings; None where other processes store renditions, too."""
 
     def render(self, ref: RenditionRef) -> RenderResult:
         """Render and store ``ref`` from the current original.
@@ -207,12 +240,18 @@ class OnDemandRenderer(Struct, frozen=True):
 
     def _evict(self, ref: RenditionRef, record: Record | None) -> None:
         """Delete the oldest on-demand renditions of the original, so that ``ref`` fits."""
+        if self.known_room is not None and self.known_room.take(ref.key):
+            return
         declared = {rendition.key for rendition in record.renditions} if record else set()
         stored = list_renditions(self.repository.processed, ref.key)
         lazy = self.lazy_for(ref.key)
         undeclared = [entry for entry in stored if entry.key not in declared and entry.key not in lazy]
-        for entry in select_evictions(undeclared, ref.stored_key, self.max_renditions):
+        evicted = select_evictions(undeclared, ref.stored_key, self.max_renditions)
+        for entry in evicted:
             self.repository.processed.delete(entry.key)
+        if self.known_room is not None:
+            others = sum(is_on_demand(entry.key) and entry.key != ref.stored_key for entry in undeclared)
+            self.known_room.set(ref.key, self.max_renditions - 1 - (others - len(evicted)))
 
 
 def select_evictions(stored: Sequence[Entry], new_key: str, max_renditions: int) -> Sequence[Entry]:
