@@ -76,7 +76,7 @@ class OnlyHitServers(HitServers):
 
     def start(self, *args: Any) -> None:
         super().start(*args)
-        self._source.hits.when_used(lambda: None)
+        self._source.hits.on_first_hit(lambda: None)
         self.start_processes()
         self._acceptor.stop()
 

@@ -63,7 +63,7 @@ class Authenticator(Struct, frozen=True):
 
 
 class AccessGuard:
-    """Lets requests pass whose caller may do what the route needs, and tells the routes who it is."""
+    """Lets requests pass whose caller may do what the route needs, and gives the routes the caller."""
 
     def __init__(self, app: ASGIApp, authenticator: Authenticator, routes: RouteAccess) -> None:
         self._app = app

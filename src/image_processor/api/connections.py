@@ -85,12 +85,12 @@ class OpenConnections:
 class ConnectionLimiter(OpenConnections):
     """The connections of a server, and limits on what they ask for, as middleware around ``app``.
 
-    There are at most ``streams`` event streams, and ``streams_per_client`` of one address: a new one replaces
-    the oldest, whose client connects again and misses nothing. ``overloaded`` makes the response to a request
-    above MAX_REQUESTS of a message. Before that, a request gives way that waits for the body of a stranger,
-    which ``is_stranger`` tells by its scope: anybody may send the beginnings of such bodies. Else one gives
-    way that waits for its client, if that has more of them than the client of the new one: who reads or sends
-    slowly from one address keeps no other out. ``client_of`` tells the client by the scope.
+    There are at most ``streams`` event streams, and ``streams_per_client`` of one address. A new one replaces
+    the oldest, whose client connects again and misses nothing. Above MAX_REQUESTS, a new request takes the
+    place of another one. The first choice is one that waits for the body of a stranger (``is_stranger`` of
+    its scope), because anybody may begin such bodies. The second is one that waits for its client
+    (``client_of`` its scope), if that client has more of them than the client of the new request: a slow
+    address keeps no other out. Without either, ``overloaded`` makes the response of a message.
 
     It learns of connections from `protocol.HttpProtocol`, and of requests as middleware. The address of the
     client links the two.
@@ -232,7 +232,8 @@ class Connection:
         return self.requests > 0 and (self.unread_body or self.is_stream or self._unread_since is not None)
 
     def rank(self) -> tuple[int, float] | None:
-        """The smaller, the less is lost by closing the connection; None while it waits for the server."""
+        """How much is lost if the connection is closed: the least first. None while it waits for the
+        server."""
         if not self.requests:
             return 0, self.since
         if self.is_stream:

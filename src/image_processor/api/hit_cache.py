@@ -100,9 +100,9 @@ class HitCache:
         self._vary: OrderedDict[bytes, tuple[str, ...]] = OrderedDict()
         self._hits: OrderedDict[tuple[object, ...], _Remembered] = OrderedDict()
 
-    def when_used(self, call: Callable[[], object]) -> None:
-        """Have ``call`` called once, when a hit is remembered."""
-        self._on_use = call
+    def on_first_hit(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` once, when the first hit is remembered."""
+        self._on_use = callback
 
     def add(self, target: bytes, hit: StoredHit) -> None:
         """Remember that ``target`` is answered with ``hit``, unless it is too long or found by an earlier

@@ -82,7 +82,7 @@ class HitServers:
         self._listener = listener
         self._make_protocol = make_protocol
         self._acceptor = Acceptor(listener, make_protocol)
-        self._source.hits.when_used(self.start_processes)
+        self._source.hits.on_first_hit(self.start_processes)
 
     def start_processes(self) -> None:
         """Start the hit servers. Call it in the event loop, once."""

@@ -187,8 +187,8 @@ class _Recorder:
 
 
 def _last_stored(scope: Scope) -> int:
-    """The last status that is stored for the caller. Of strangers only what they may do, by a signed form:
-    otherwise requests that anybody can send would take the place of what others rely on."""
+    """The highest status that is stored for the caller. Of strangers only successes are stored, which need a
+    signed form: otherwise anybody could send requests whose responses push out those that others rely on."""
     return 299 if caller_of(HTTPConnection(scope)).scope is None else 499
 
 

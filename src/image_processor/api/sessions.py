@@ -40,7 +40,7 @@ class Session(Struct, frozen=True):
 class Sessions:
     """The open sessions. ``tokens`` returns those that the server has. Used in the event loop only.
 
-    What is stored is the hash of each cookie, so that the duration of a look-up tells nothing about it.
+    What is stored is the hash of each cookie, so that the duration of a look-up reveals nothing about it.
     """
 
     def __init__(

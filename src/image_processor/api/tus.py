@@ -95,7 +95,7 @@ def parse_checksum(text: str | None) -> Checksum | None:
 
 
 def capabilities(max_bytes: int) -> Mapping[str, str]:
-    """The headers that tell a client what the server can do."""
+    """The headers with which a client learns what the server can do."""
     return {
         "tus-version": VERSION,
         "tus-extension": EXTENSIONS,

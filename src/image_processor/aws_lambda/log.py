@@ -44,7 +44,7 @@ def line(level: str, message: str, **fields: object) -> None:
 def metrics(function: str, values: Mapping[str, float]) -> None:
     """Write the metrics of one invocation.
 
-    Their one dimension is Lambda's name of the function, which tells two stacks apart, or ``function``
+    Their one dimension is Lambda's name of the function, which distinguishes two stacks, or ``function``
     outside Lambda. Format: "Specification: Embedded metric format" of the CloudWatch user guide.
     """
     definitions = [{"Name": name, "Unit": _UNITS.get(name, "Count")} for name in values]

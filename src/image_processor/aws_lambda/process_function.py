@@ -21,7 +21,7 @@ _RESERVE_MS = 5_000
 """An upload is not started with less time left than this: it returns to the queue instead."""
 
 _RECEIVES_FOR_MESSAGES = 3
-"""How often a message is received because messages about its outcome could not be sent. After that
+"""How often a message is received again if messages about its outcome could not be sent. After that
 `reconcile` sends them: a finished upload never becomes a dead letter."""
 
 Process = Callable[[Upload], Outcome]

@@ -213,7 +213,7 @@ class _OnServer:
 
 
 class _InBucket:
-    """Originals of a stack: S3 tells its queue about them."""
+    """Originals of a stack: S3 notifies its queue of them."""
 
     def __init__(self, library: Library) -> None:
         self._library = library

@@ -42,7 +42,7 @@ _INSPECT_SECONDS = 60
 _MOVE_SECONDS = 300
 """The same while they are moved."""
 _SHORT_ID = 8
-"""Characters of an id that are printed: enough to tell messages apart, and to name one."""
+"""Characters of an id that are printed: enough to distinguish messages, and to name one."""
 _ONE_MACHINE = (
     "only AWS has dead letters: name the stack with --stack, or set it to the stack's output "
     "DeadLetterQueueUrl. On one machine "

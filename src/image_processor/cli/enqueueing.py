@@ -84,7 +84,7 @@ class ResumeFile(Struct, frozen=True):
 
 
 def limited(enqueue: Enqueue, per_second: float | None) -> Enqueue:
-    """``enqueue`` in small batches, at most so many a second."""
+    """``enqueue`` in small batches, at most ``per_second`` messages a second."""
     limit = RateLimit(per_second)
 
     def send(uploads: Sequence[Upload]) -> None:

@@ -1,4 +1,4 @@
-"""What the settings of logs may say."""
+"""The values of the settings of logs."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class SettingSpec(Struct, frozen=True):
     read: Callable[[str], Any]
     """Makes the value from the variable's text. Raises ValueError if it cannot."""
     unit: int = 1
-    """One unit of the variable is so many units of the field."""
+    """How many units of the field one unit of the variable is."""
     secret: bool = False
     """Whether the value is never printed."""
     default: Any = None

@@ -43,13 +43,13 @@ from .repository import RenderResult, RenditionRepository
 from .resolver import RenditionRef
 
 _MAX_ATTEMPTS = 3
-"""Renderings of one request whose original changes meanwhile, before the client has to retry."""
+"""How often one request is rendered if its original changes meanwhile. Then the client has to retry."""
 
 _SMALL = Transformation(width=512, height=512, fit=Fit.INSIDE)
 """What is decoded to see whether an alpha channel is opaque: small, but with rounded corners still seen."""
 
 _NOT_STORED = ""
-"""The version of a rendition for which there is no room."""
+"""The version of a rendition that was not stored, because there is no room."""
 
 
 class _Sources(Struct, frozen=True):

@@ -28,7 +28,7 @@ from .codecs.webp_parts import shortened
 from .operations.pixels import drop_opaque_alpha, to_eight_bits
 
 _NEEDS_MORE = "premature end of data segment"
-"""libjpeg's warning where the data of a scan ends before its pixels (jerror.h, JWRN_HIT_MARKER)."""
+"""libjpeg's warning about a scan whose data ends before its pixels (jerror.h, JWRN_HIT_MARKER)."""
 _TOLERANCE = 2
 """By how much of 255 a sample may differ: what the conversion from an sRGB profile to sRGB rounds."""
 

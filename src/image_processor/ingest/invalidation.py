@@ -39,10 +39,10 @@ def needs_invalidation(
     return any(not _is_unchanged(key, stored, recorded, remaining) for key in stored | recorded)
 
 
-def hides_traces(lease: Lease, before: Iterable[Entry]) -> bool:
-    """Whether something of ``before`` is stored that the record does not describe: of a worker that could not
-    complete, or of a view. Once it is overwritten or deleted, the next worker cannot know that a CDN may hold
-    it."""
+def has_unrecorded_renditions(lease: Lease, before: Iterable[Entry]) -> bool:
+    """Whether ``before`` has renditions that the record does not describe: those of a worker that could not
+    complete, or of a view. Once they are overwritten or deleted, the next worker cannot know that a CDN may
+    hold them."""
     recorded = {rendition.key: rendition.version for rendition in lease.record.renditions}
     return any(recorded.get(entry.key) != entry.version for entry in before)
 

@@ -49,7 +49,7 @@ from image_processor.renditions.originals import (
 )
 
 from .drift import Drift, Inspector
-from .invalidation import hides_traces, needs_invalidation
+from .invalidation import has_unrecorded_renditions, needs_invalidation
 from .outbox import Outbox
 from .plan import processed_fingerprint, refusal_fingerprint, skip_reason
 from .rendition_writer import RenditionWriter, UploadTarget
@@ -243,10 +243,10 @@ class Processor(Inspector, frozen=True, kw_only=True):
         )
 
     def _announce(self, lease: Lease, before: Sequence[Entry]) -> Lease:
-        """The lease, with an invalidation in the outbox if changes of what was stored ``before`` hide that a
-        CDN may hold it: the next owner of the lease then sends it. Raises LeaseLost, Unavailable."""
+        """The lease, with an invalidation in its outbox if renditions of ``before`` are not recorded: should
+        this worker crash, the next owner of the lease sends it. Raises LeaseLost, Unavailable."""
         messages = self.outbox.of_announcement(lease)
-        if not messages or self.outbox.is_announced(lease) or not hides_traces(lease, before):
+        if not messages or self.outbox.is_announced(lease) or not has_unrecorded_renditions(lease, before):
             return lease
         return self.catalog.renew(lease, now=self.clock(), duration=self.lease_duration, messages=messages)
 
@@ -308,8 +308,8 @@ class Processor(Inspector, frozen=True, kw_only=True):
         return Outcome(plan.key, OutcomeStatus.SKIPPED, detail=plan.skip, unsent=unsent)
 
     def _is_kept(self, record: Record, original: OriginalState, refusal: Refused) -> bool:
-        """Whether the outcome of earlier work on this version stands, because ``refusal`` only says that the
-        original cannot be read again: an archived one keeps its renditions."""
+        """Whether the outcome of earlier work on this version stays: ``refusal`` only says that the original
+        cannot be read again. An archived original keeps its renditions."""
         is_finished = record.status is not Status.PROCESSING
         return isinstance(refusal, Unreadable) and is_finished and original.may_have_version(record.version)
 
@@ -362,8 +362,8 @@ class Processor(Inspector, frozen=True, kw_only=True):
 
     @contextmanager
     def _invalidating_after_failure(self, key: str, *, changed: bool) -> Iterator[None]:
-        """A worker that has lost its lease may delete what another such worker has stored since, after the
-        next one has sent what was announced."""
+        """Invalidate after a failure, too. A worker that has lost its lease may delete what another such
+        worker has stored since, after the announced invalidation was sent."""
         try:
             yield
         except ImageProcessorError:

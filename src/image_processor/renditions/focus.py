@@ -35,10 +35,11 @@ def size_of(record: Record | None) -> Size | None:
 
 
 def with_focus(transformation: Transformation, focus: Focus | None, original: Size | None) -> Transformation:
-    """The transformation that the engine renders for an upright ``original`` of this size; None: not known.
+    """The transformation that the engine renders for an upright ``original`` of this size (None if not
+    known).
 
-    As ATTENTION without a focus, and where it is not known which point of the cropped image it is: after
-    `trim`, `orient=0` and rotations by other angles than right ones, and if `rect` leaves it out.
+    The gravity becomes ATTENTION if there is no focus, or if its place in the cropped image is not known:
+    after `trim`, with `orient=0`, after rotations by other than right angles, and where `rect` leaves it out.
     """
     if transformation.gravity is not Gravity.FOCUS:
         return transformation
@@ -49,8 +50,8 @@ def with_focus(transformation: Transformation, focus: Focus | None, original: Si
 
 
 class FocusedPlan:
-    """What the engine renders for some transformations of an original, whose file is ``body``, and which of
-    them each result is."""
+    """What the engine renders for some transformations of the original ``body``, and the transformations that
+    each result stands for."""
 
     def __init__(
         self, transformations: Sequence[Transformation], record: Record, body: bytes | OriginalFile
@@ -102,8 +103,8 @@ def _in_source(
 
 
 def _within(position: float, start: Length, length: Length, side: int | None) -> float:
-    """A fraction of the side as a fraction of the part from ``start``, which ends with the side; _OUTSIDE if
-    the part is not known."""
+    """A position on the side, as a fraction of the part that begins at ``start``. The part ends with the side
+    at the latest. _OUTSIDE if the part is not known."""
     first, part = _fraction(start, side), _fraction(length, side)
     if first is None or part is None or first >= 1:
         return _OUTSIDE

@@ -65,7 +65,8 @@ def read_original(
 
 
 def read_denial(uploads: ObjectStore, keys: Iterable[str]) -> Unreadable | None:
-    """Why the first unreadable one of the objects ``keys`` cannot be read; None if all can, or do not exist.
+    """Why the first of the objects ``keys`` that cannot be read is denied. None if all can be read, or do not
+    exist.
 
     Reads a byte of each: S3 answers HEAD for an archived object, and refuses GET.
     """

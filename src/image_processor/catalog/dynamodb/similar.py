@@ -49,7 +49,7 @@ def hash_of(sort_key: str) -> str:
 
 
 def radius_for(entries: int) -> int:
-    """The greatest radius that reads at most MAX_ENTRIES of so many evenly spread entries; _CELL_BITS reads
+    """The greatest radius that reads at most MAX_ENTRIES, if ``entries`` are evenly spread. _CELL_BITS reads
     all of them."""
     radius, cells = 0, 1
     while radius < _CELL_BITS:

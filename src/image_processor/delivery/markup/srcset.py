@@ -226,7 +226,7 @@ _FACTORS = ("0.5", "1", "2")
 
 
 def _scaled(wanted: Transformation, factor: str) -> Transformation | None:
-    """``wanted`` for so many device pixels each; None if that exceeds a limit."""
+    """``wanted`` with ``factor`` device pixels for each pixel; None if that exceeds a limit."""
     try:
         return parse(f"dpr={factor},{wanted}")
     except InvalidTransformation:

@@ -1,4 +1,5 @@
-"""Where attention goes in a small image: the rule of libvips' smartcrop, which is that of smartcrop.js.
+"""Finds the most striking point of a small image, by the rule of libvips' smartcrop, which is that of
+smartcrop.js.
 
 The sum of three scores is highest there: how strong edges are, how close a colour is to skin, and how red it
 is (the a of CIELAB), blurred over the area of a crop. In pure Python, because libvips sets up forty

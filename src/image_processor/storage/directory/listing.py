@@ -29,7 +29,7 @@ _DENIED = frozenset({errno.EPERM, errno.EACCES})
 _SKIPPED_ERRORS = NOT_FOUND_ERRORS | _DENIED
 _MISSING = (FileNotFoundError, NotADirectoryError, PermissionError)
 _MAX_OPEN = 16
-"""So many folders of a walk are open at a time, so that a deep tree does not take all descriptors."""
+"""How many folders of a walk are open at a time: a deep tree must not take all descriptors."""
 _log = logging.getLogger(__name__)
 
 

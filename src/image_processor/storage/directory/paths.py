@@ -21,7 +21,7 @@ ENCODED_FOLDER: Segments = (os.fsencode(PRIVATE_FOLDER), b"odd")
 NAME_MAX = 255
 _PATH_MAX = 4096
 
-# An encoded key is split into pieces of so many bytes. Percent-encoded (three characters a byte)
+# An encoded key is split into pieces of at most this many bytes. Percent-encoded (three characters a byte)
 # and with its suffix a piece stays below 143 bytes, the shortest name limit in use (eCryptfs).
 _PIECE = 40
 _MORE_SUFFIX, _LAST_SUFFIX = b"+", b"="

@@ -281,7 +281,7 @@ def _overlay(value: Any, calls: Calls, builder: RequestBuilder) -> None:
 
 
 def _smart_crop(value: Any, calls: Calls, builder: RequestBuilder) -> None:
-    """Keep faces; Amazon Rekognition's box around one of them cannot be had."""
+    """Keep faces. Amazon Rekognition, which finds a box around one of them, is not used here."""
     del calls
     if value is False:
         return
