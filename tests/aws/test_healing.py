@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,9 +14,10 @@ from pictures import picture
 from image_processor.aws.credentials import Credentials
 from image_processor.bootstrap.aws import AwsAccess, build_processor, open_aws_stores
 from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
-from image_processor.config.settings import from_environment
+from image_processor.config.settings import Settings, from_environment
 from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.models import OutcomeStatus, Upload
+from image_processor.standalone.bucket_mark import KEY, BucketMark
 from support.aws_emulation.deployed import Deployed
 from support.aws_emulation.server import ACCOUNT, REGION
 from support.waiting import wait_for
@@ -79,10 +81,34 @@ def test_a_changed_recipe_is_applied_by_the_functions_and_not_by_the_command(
 
 def test_doctor_and_dead_letters_read_the_stack(system: Deployed, tmp_path: Path) -> None:
     ended = run_command(system, tmp_path, "doctor", "--stack", system.stack.name)
+    assert "mark in the buckets: none\n" in ended.stdout
     assert f"IMAGE_PROCESSOR_UPLOAD_BUCKET={system.uploads}\n" in ended.stdout
     assert f"IMAGE_PROCESSOR_TABLE={system.outputs['TableName']}\n" in ended.stdout
     listed = run_command(system, tmp_path, "dead-letters", "list", "--stack", system.stack.name)
     assert (listed.returncode, listed.stdout) == (0, "No dead letters.\n"), listed.stderr
+
+
+def test_doctor_says_which_server_of_one_machine_works_in_the_buckets_of_a_stack(
+    system: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> str:
+        ended = run_command(system, tmp_path, "doctor", "--stack", system.stack.name, "--json")
+        assert ended.returncode == 0, ended.stderr
+        mark: str = json.loads(ended.stdout)["bucket_mark"]
+        return mark
+
+    settings = settings_of(system)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", system.stack.aws.endpoint)
+    store = open_aws_stores(settings, AwsAccess(REGION, lambda: Credentials(ACCOUNT, "test"))).processed
+    alone = BucketMark(store, "a file", "desk:1", is_shared=False)
+    alone.renew()
+    assert "of the server desk:1, written at" in told()
+    assert "with another catalog (a file): servers with a catalog file each must not share buckets" in told()
+    store.delete(KEY)
+    BucketMark(store, f"table {settings.table}", "rack:2", is_shared=True).renew()
+    assert "another catalog" not in told()
+    store.delete(KEY)
+    assert told() == "none"
 
 
 def test_a_manifest_is_written_for_batch_operations(system: Deployed, tmp_path: Path) -> None:
@@ -95,14 +121,18 @@ def test_a_manifest_is_written_for_batch_operations(system: Deployed, tmp_path: 
     system.wait_until_processed(key)
 
 
-def process_with_old_recipe(system: Deployed, keys: list[str]) -> None:
-    settings = from_environment(
+def settings_of(system: Deployed) -> Settings:
+    return from_environment(
         {
             "IMAGE_PROCESSOR_UPLOAD_BUCKET": system.uploads,
             "IMAGE_PROCESSOR_PROCESSED_BUCKET": system.processed,
             "IMAGE_PROCESSOR_TABLE": system.outputs["TableName"],
         }
     )
+
+
+def process_with_old_recipe(system: Deployed, keys: list[str]) -> None:
+    settings = settings_of(system)
     access = AwsAccess(REGION, lambda: Credentials(ACCOUNT, "test"))
     processor = build_processor(settings, parse_recipe(OLD_RECIPE), open_aws_stores(settings, access))
     outcomes = [processor.process(Upload(system.uploads, key)) for key in keys]

@@ -242,29 +242,33 @@ def test_one_of_two_servers_searches_and_the_other_takes_over_when_it_is_killed(
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_a_server_with_a_catalog_of_its_own_does_not_start_over_the_buckets_of_another(
-    start: Start, buckets: Buckets
+    start: Start, buckets: Buckets, settings: dict[str, str], tmp_path: Path
 ) -> None:
     first = start()
     put(first, "a.png", photo("red"))
     wait_for(lambda: is_processed(first, buckets, "a.png"), "the rendition")
+    own, others = doctor(settings, first.folder)["bucket_mark"], doctor(settings, tmp_path)["bucket_mark"]
+    assert own.startswith("of the server ")
+    assert "another catalog" not in own
+    assert others.startswith(f"{own}, with another catalog (")
     with pytest.raises(AssertionError, match="works in these buckets with another catalog") as refused:
         start()
     assert "Set IMAGE_PROCESSOR_TABLE for all of them" in str(refused.value)
     with pytest.raises(AssertionError, match="works in these buckets with another catalog"):
         start(IMAGE_PROCESSOR_TABLE=aws.make_table(aws.address()))
     # The mark survives searches, and the death of its server, which starts again at once.
-    mark = read_mark(buckets.processed)[0]
+    mark = read_mark(buckets.processed).mark
     first.kill()
     first.start()
     buckets.uploads.put("b.png", photo("blue"), PNG)
     wait_for(lambda: is_processed(first, buckets, "b.png"), "a search")
-    again = read_mark(buckets.processed)[0]
+    again = read_mark(buckets.processed).mark
     assert mark is not None
     assert again is not None
     assert (again.catalog, again.server == mark.server) == (mark.catalog, False)
     assert first.get("/health")["status"] == "ok"
     assert first.stop() == 0
-    assert read_mark(buckets.processed)[0] is None
+    assert read_mark(buckets.processed).mark is None
     start()
 
 

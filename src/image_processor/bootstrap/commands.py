@@ -260,6 +260,26 @@ class Commands:
             catalog = stores.catalog
             return catalog.holder(ROLE, datetime.now(UTC)) if isinstance(catalog, RoleLeases) else None
 
+    def bucket_mark(self, settings: Settings) -> str:
+        from image_processor.standalone.bucket_mark import describe_mark, read_mark
+
+        from .local_library import catalog_name
+
+        with self.open_stores(settings) as stores:
+            stored = read_mark(stores.processed)
+        return describe_mark(stored, catalog_name(settings), datetime.now(UTC))
+
+    def stack_mark(self, settings: Settings, session: Any) -> str:
+        from image_processor.standalone.bucket_mark import describe_mark, read_mark
+
+        from .aws import open_aws_stores
+        from .operator_access import access_from
+
+        stored = read_mark(open_aws_stores(settings, access_from(session)).processed)
+        # Functions without a table share their catalog with no server.
+        catalog = None if "://" in (settings.table or "") else f"table {settings.table}"
+        return describe_mark(stored, catalog, datetime.now(UTC))
+
     def repair_catalog(self, catalog: Path) -> RepairedCatalog:
         from image_processor.catalog.sqlite.repair import repair
 

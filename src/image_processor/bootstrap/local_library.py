@@ -155,13 +155,17 @@ def _open_bucket_mark(settings: Settings, stores: Stores) -> Iterator[Callable[[
         yield lambda: None
         return
     is_shared = settings.table is not None
-    catalog = f"table {settings.table}" if is_shared else catalog_id(settings.data)
-    mark = BucketMark(stores.processed, catalog, server_name(), is_shared=is_shared)
+    mark = BucketMark(stores.processed, catalog_name(settings), server_name(), is_shared=is_shared)
     mark.start()
     try:
         yield mark.trouble
     finally:
         mark.stop()
+
+
+def catalog_name(settings: Settings) -> str:
+    """What distinguishes the catalog from those of other servers. Raises Unavailable."""
+    return f"table {settings.table}" if settings.table is not None else catalog_id(settings.data)
 
 
 def server_name() -> str:

@@ -170,6 +170,16 @@ class CommandContext(Protocol):
         no server has run within seconds. Raises Unavailable, InvalidSettings."""
         ...
 
+    def bucket_mark(self, settings: Settings) -> str:
+        """The mark in the buckets of ``settings``, in words: which server works there, and whether with this
+        catalog. Raises Unavailable, InvalidSettings, MissingExtra."""
+        ...
+
+    def stack_mark(self, settings: Settings, session: Any) -> str:
+        """The same for the buckets of a stack: only a server over its table may work there. Raises as
+        `open_aws_library`, and Unavailable."""
+        ...
+
     def repair_catalog(self, catalog: Path) -> RepairedCatalog:
         """Move the damaged file aside, and keep what can be read of it in a new one. Raises Unavailable."""
         ...

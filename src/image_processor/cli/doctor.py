@@ -28,12 +28,19 @@ from image_processor.config.settings import (
     effective,
     sources,
 )
-from image_processor.domain.errors import CatalogDamaged, Invalid, InvalidSettings, Unavailable, UnsafeRuntime
+from image_processor.domain.errors import (
+    CatalogDamaged,
+    ImageProcessorError,
+    Invalid,
+    InvalidSettings,
+    Unavailable,
+    UnsafeRuntime,
+)
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.models import SandboxPolicy
 
 from . import reconcile
-from .aws_target import open_target
+from .aws_target import AwsTarget, open_target
 from .context import CommandContext, command_context
 from .options import ConfigFile, Data, Json, Profile, RecipeFile, Region, StackName, settings_with
 from .output import UNSAFE
@@ -63,6 +70,8 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
     """Print versions, codecs, limits and settings, and where each setting comes from; with --stack the
     settings of a stack's functions.
 
+    With buckets it also prints which server has marked them as those of its catalog, and when.
+
     With --repair, a damaged catalog is moved aside. Its readable records are kept, and what they lack is
     rebuilt as by `reconcile`. An intact catalog is left alone.
 
@@ -75,11 +84,7 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
         return
     console = Console(markup=False, highlight=False, soft_wrap=True)
     if stack is not None:
-        target = open_target(stack, profile, region).settings
-        if json_:
-            typer.echo(json.dumps({"settings": _settings_json(target)}))
-        else:
-            _print_settings(console, target)
+        _print_stack(console, command_context(ctx), open_target(stack, profile, region), json_=json_)
         return
     if not json_:
         console.print(f"image-processor {__version__}, SQLite {sqlite3.sqlite_version}")
@@ -93,8 +98,8 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
     if json_:
         damage = context.find_catalog_damage(catalog)
         remote = context.check_remote_sources(settings)
-        coordinator = _coordinator(context, settings)
-        report = _Report(settings, sandbox, free, str(catalog), damage, remote, coordinator)
+        coordinator, mark = _coordinator(context, settings), _bucket_mark(context, settings)
+        report = _Report(settings, sandbox, free, str(catalog), damage, remote, coordinator, mark)
         typer.echo(json.dumps(report.to_json()))
     else:
         console.print(f"sandbox of renderers: {sandbox}")
@@ -103,6 +108,8 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
             console.print(f"remote source {source}: {state}")
         if settings.uses_buckets and settings.table is not None:
             console.print(f"coordinator of the servers: {_coordinator(context, settings)}")
+        if (mark := _bucket_mark(context, settings)) is not None:
+            console.print(f"mark in the buckets: {mark}")
         _print_settings(console, settings)
         damage = context.find_catalog_damage(catalog)
     if damage is not None:
@@ -119,6 +126,30 @@ def _coordinator(context: CommandContext, settings: Settings) -> str | None:
         return f"unknown, {error}"
 
 
+def _bucket_mark(context: CommandContext, settings: Settings) -> str | None:
+    """Which server has marked the buckets as those of its catalog, or why that is not known; None without
+    buckets."""
+    if not settings.uses_buckets:
+        return None
+    try:
+        return context.bucket_mark(settings)
+    except ImageProcessorError as error:
+        return f"unknown, {error}"
+
+
+def _print_stack(console: Console, context: CommandContext, target: AwsTarget, *, json_: bool) -> None:
+    """The settings of a stack, and whether a server of one machine works in its buckets."""
+    try:
+        mark = context.stack_mark(target.settings, target.session)
+    except ImageProcessorError as error:  # reading the settings needs no permission on the bucket
+        mark = f"unknown, {error}"
+    if json_:
+        typer.echo(json.dumps({"bucket_mark": mark, "settings": _settings_json(target.settings)}))
+        return
+    console.print(f"mark in the buckets: {mark}")
+    _print_settings(console, target.settings)
+
+
 class _Report(Struct, frozen=True):
     """What `--json` prints. ``free`` are bytes."""
 
@@ -129,6 +160,7 @@ class _Report(Struct, frozen=True):
     damage: str | None
     remote_sources: Mapping[str, str]
     coordinator: str | None
+    bucket_mark: str | None
 
     def to_json(self) -> dict[str, object]:
         """Exits with UNSAFE if libvips cannot be used."""
@@ -152,6 +184,7 @@ class _Report(Struct, frozen=True):
             "catalog": {"file": self.catalog, "damage": self.damage},
             "remote_sources": self.remote_sources,
             "coordinator": self.coordinator,
+            "bucket_mark": self.bucket_mark,
             "settings": _settings_json(self.settings),
         }
 

@@ -3,6 +3,9 @@
 Without a mark, two servers with a catalog file each would both process every upload, and each would delete
 renditions that only the other one has recorded. A small object in the processed bucket names the catalog for
 as long as a server works with it. Servers over one table share a catalog, and write the same name.
+
+When a mark ends, the store's clock alone decides: that of a server may be wrong. The time at the store is
+that of an object which has just been written there.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -18,11 +23,15 @@ from msgspec import Struct
 
 from image_processor.domain.errors import ImageProcessorError, NotFound, PreconditionFailed, Unavailable
 from image_processor.domain.ports import ABSENT, Absent, Attributes, ObjectStore
+from image_processor.domain.redaction import printable
 
 from .periodic import Periodic
 
 KEY = ".image-processor/catalog.json"
 """No rendition has such a key, so reconciliation does not delete it."""
+
+TIME_KEY = ".image-processor/time.json"
+"""An object that is written to see the store's time, and deleted again."""
 
 ID_FILE = "catalog.id"
 
@@ -42,23 +51,58 @@ _log = logging.getLogger(__name__)
 
 class Mark(Struct, frozen=True):
     """The object. ``catalog`` is the catalog's name, ``server`` that of the process which has written it,
-    ``until`` when it ends, in seconds since 1970."""
+    ``until`` when it ends by that one's clock, in seconds since 1970, for servers of earlier versions."""
 
     catalog: str
     server: str
     until: float
 
 
-def read_mark(store: ObjectStore) -> tuple[Mark | None, str | Absent]:
-    """The mark, None without one that can be read; and the condition under which it may be replaced."""
+class StoredMark(Struct, frozen=True):
+    """What is stored: the mark, if it can be read; when it was written, by the store's clock; and the
+    condition under which it may be replaced."""
+
+    mark: Mark | None
+    written: datetime | None
+    condition: str | Absent
+
+
+def read_mark(store: ObjectStore) -> StoredMark:
     try:
         found = store.get(KEY, limit=10_000)
     except NotFound:
-        return None, ABSENT
+        return StoredMark(None, None, ABSENT)
+    entry = found.entry
     try:
-        return msgspec.json.decode(found.body, type=Mark), found.entry.version
+        return StoredMark(msgspec.json.decode(found.body, type=Mark), entry.modified, entry.version)
     except msgspec.DecodeError:
-        return None, found.entry.version
+        return StoredMark(None, entry.modified, entry.version)
+
+
+def store_time(store: ObjectStore) -> datetime:
+    """The time by the clock of ``store``."""
+    store.put(TIME_KEY, b"{}", _ATTRIBUTES)
+    try:
+        return store.head(TIME_KEY).entry.modified
+    finally:
+        with suppress(ImageProcessorError):
+            store.delete(TIME_KEY)
+
+
+def describe_mark(stored: StoredMark, catalog: str | None, now: datetime) -> str:
+    """What people need to know of a mark who have the ``catalog`` of this name, None for a stack without one.
+    ``now`` need not agree with the store's clock: it tells whether the mark is old."""
+    mark, written = stored.mark, stored.written
+    if mark is None or written is None:
+        return "none"
+    text = f"of the server {printable(mark.server)}, written at {written:%Y-%m-%d %H:%M:%S} UTC"
+    if (now - written).total_seconds() > LEASE_SECONDS:
+        return f"none in force; the last one is {text}"
+    return (
+        text
+        if mark.catalog == catalog
+        else f"{text}, with another catalog ({printable(mark.catalog)}): {_FIX}"
+    )
 
 
 def catalog_id(data: Path) -> str:
@@ -72,10 +116,17 @@ def catalog_id(data: Path) -> str:
         raise Unavailable(f"cannot write {file}: {error.strerror}") from error
 
 
+class _Taken(Struct, frozen=True):
+    """The mark of another server, and how long it is still in force."""
+
+    mark: Mark
+    seconds_left: float
+
+
 class BucketMark:
     """Keeps the mark of ``catalog`` from `start` to `stop`, as the process ``server``.
 
-    Several processes have a catalog that ``is_shared``.
+    Several processes have a catalog that ``is_shared``. ``clock`` is for servers of earlier versions.
     """
 
     def __init__(
@@ -104,8 +155,8 @@ class BucketMark:
             _log.warning("the buckets are not marked as those of this server's catalog: %s", error)
             taken = None
         if taken is not None:
-            seconds = max(1, round(taken.until - self._clock()))
-            raise Unavailable(f"{_other(taken)}: {_FIX}. If it was killed, its mark ends in {seconds} s")
+            ends = f"its mark ends in {max(1, round(taken.seconds_left))} s"
+            raise Unavailable(f"{_other(taken.mark)}: {_FIX}. If it was killed, {ends}")
         self._thread.start()
 
     def stop(self) -> None:
@@ -113,9 +164,10 @@ class BucketMark:
         if self._is_shared:
             return
         try:
-            mark, version = read_mark(self._store)
-            if mark is not None and mark.server == self._server and isinstance(version, str):
-                self._store.delete(KEY, condition=version)
+            stored = read_mark(self._store)
+            is_own = stored.mark is not None and stored.mark.server == self._server
+            if is_own and isinstance(stored.condition, str):
+                self._store.delete(KEY, condition=stored.condition)
         except ImageProcessorError as error:
             _log.warning("the mark of the buckets ends in %g s: %s", LEASE_SECONDS, error)
 
@@ -126,30 +178,32 @@ class BucketMark:
     def renew(self) -> None:
         """Extend the mark. Raises Unavailable."""
         taken = self._take(is_start=False)
-        trouble = None if taken is None else f"{_other(taken)}: {_FIX}"
+        trouble = None if taken is None else f"{_other(taken.mark)}: {_FIX}"
         if trouble is not None:
             _log.error("%s", trouble)
         elif self._trouble is not None:
             _log.info("no other server works in the buckets any more")
         self._trouble = trouble
 
-    def _take(self, *, is_start: bool) -> Mark | None:
+    def _take(self, *, is_start: bool) -> _Taken | None:
         """Write the mark, unless another server's is in force, which is returned."""
         for _ in range(_TRIES):
-            mark, condition = read_mark(self._store)
-            now = self._clock()
-            if mark is not None and mark.until > now:
-                if self._is_foreign(mark, is_start=is_start):
-                    return mark
-                if mark.server != self._server and self._is_shared and mark.until - now > LEASE_SECONDS / 2:
-                    return None  # another server over this table has renewed it
-            own = Mark(self._catalog, self._server, now + LEASE_SECONDS)
+            stored = read_mark(self._store)
+            if stored.mark is not None and self._is_foreign(stored.mark, is_start=is_start):
+                left = self._seconds_left(stored)
+                if left > 0:
+                    return _Taken(stored.mark, left)
+            own = Mark(self._catalog, self._server, self._clock() + LEASE_SECONDS)
             try:
-                self._store.put(KEY, msgspec.json.encode(own), _ATTRIBUTES, condition=condition)
+                self._store.put(KEY, msgspec.json.encode(own), _ATTRIBUTES, condition=stored.condition)
             except PreconditionFailed:
                 continue
             return None
         raise Unavailable("other servers write the mark of the buckets at the same time")
+
+    def _seconds_left(self, stored: StoredMark) -> float:
+        assert stored.written is not None
+        return LEASE_SECONDS - (store_time(self._store) - stored.written).total_seconds()
 
     def _is_foreign(self, mark: Mark, *, is_start: bool) -> bool:
         if mark.catalog != self._catalog:
@@ -160,4 +214,5 @@ class BucketMark:
 
 
 def _other(mark: Mark) -> str:
-    return f"the server {mark.server} works in these buckets with another catalog ({mark.catalog})"
+    server, catalog = printable(mark.server), printable(mark.catalog)
+    return f"the server {server} works in these buckets with another catalog ({catalog})"
