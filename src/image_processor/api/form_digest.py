@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 
+MAX_OUTSIDE_BYTES = 256 * 1024
+"""The most bytes that are not the content of a part. No form that was stored has as many, and thousands of
+empty parts would take much more time than their bytes take to arrive."""
+
+
 class FormDigest:
     """The digest of the parts of a form: their headers and contents, in order."""
 
@@ -23,6 +28,7 @@ class FormDigest:
         self._form = hashlib.sha256()
         self._headers, self._content = hashlib.sha256(), hashlib.sha256()
         self._name, self._value = hashlib.sha256(), hashlib.sha256()
+        self._outside = 0
         self._is_complete = False
         self._parser = self._parser_of(content_type)
 
@@ -30,9 +36,12 @@ class FormDigest:
         """Read the next bytes of the body."""
         if self._parser is None:
             return
+        self._outside += len(data)
         try:
             self._parser.write(data)
         except FormParserError:
+            self._parser = None
+        if self._outside > MAX_OUTSIDE_BYTES:
             self._parser = None
 
     def digest(self) -> bytes | None:
@@ -71,6 +80,7 @@ class FormDigest:
 
     def _add_content(self, data: bytes, start: int, end: int) -> None:
         self._content.update(memoryview(data)[start:end])
+        self._outside -= end - start
 
     def _end_part(self) -> None:
         self._form.update(self._headers.digest() + self._content.digest())
