@@ -28,6 +28,8 @@ from support.waiting import wait_for
 RENDITION = "w=32,fm=jpeg.jpg"
 AWS_VARIABLES = {"AWS_REGION": aws.REGION, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 PNG = Attributes("image/png")
+SOON = {"standalone.coordination.LEASE_SECONDS": 6, "standalone.coordination.RENEW_SECONDS": 1}
+"""In use a dead coordinator is waited for 15 seconds. A server of a busy machine renews within six, too."""
 Start = Callable[..., Served]
 
 
@@ -75,7 +77,7 @@ def start(tmp_path: Path, settings: dict[str, str]) -> Iterator[Start]:
     def start_another(**more: str) -> Served:
         folder = tmp_path / f"server-{len(started)}"
         folder.mkdir()
-        server = Served(folder, RECIPE, {**settings, **more})
+        server = Served(folder, RECIPE, {**settings, **more}, SOON)
         started.append(server)
         server.start()
         return server

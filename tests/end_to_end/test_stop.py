@@ -38,7 +38,8 @@ SETTINGS = {
 
 @pytest.fixture
 def server(tmp_path):
-    server = Served(tmp_path, RECIPE, SETTINGS)
+    # A stop waits eight seconds for renditions in use.
+    server = Served(tmp_path, RECIPE, SETTINGS, {"api.work.STOP_RENDER_SECONDS": 2})
     yield server
     server.close()
 

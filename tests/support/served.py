@@ -27,21 +27,45 @@ presets = ["small"]
 """
 """One small rendition of each original."""
 
+_WITH_CONSTANTS = """
+import importlib, sys
+from image_processor.__main__ import main
+for constant in sys.argv.pop(1).split():
+    path, value = constant.split("=")
+    module, _, name = path.rpartition(".")
+    found = importlib.import_module(f"image_processor.{module}")
+    assert hasattr(found, name), path
+    setattr(found, name, float(value))
+main()
+"""
+
 _Result = TypeVar("_Result")
 
 
 class Served:
-    """A server over ``folder``/data with its own recipe and settings."""
+    """A server over ``folder``/data with its own recipe and settings.
 
-    def __init__(self, folder: Path, recipe: str, settings: Mapping[str, str] | None = None) -> None:
+    ``constants`` are times for which it shall wait less than in use, as `module.NAME` of the package.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        recipe: str,
+        settings: Mapping[str, str] | None = None,
+        constants: Mapping[str, float] | None = None,
+    ) -> None:
         self.folder = folder
+        self._constants = " ".join(f"{path}={value}" for path, value in (constants or {}).items())
         self.settings = {"IMAGE_PROCESSOR_SERVER_PROCESSES": "1", **(settings or {})}
         (folder / "recipe.toml").write_text(recipe)
         self.log = (folder / "log").open("ab")
 
     def start(self, preexec_fn: Callable[[], object] | None = None, port: int = 0) -> None:
-        program = [sys.executable, "-m", "image_processor", "serve"]
-        options = ["--data", "data", "--recipe", "recipe.toml", "--port", str(port)]
+        program = [sys.executable, "-m", "image_processor"]
+        if self._constants:
+            program = [sys.executable, "-c", _WITH_CONSTANTS, self._constants]
+        options = ["serve", "--data", "data", "--recipe", "recipe.toml", "--port", str(port)]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", **self.settings}
         self.log.truncate(0)
         self.process = subprocess.Popen(
