@@ -89,7 +89,7 @@ Position = tuple[str, int | RelativeLength]
 
 def parse_position(text: str, name: str, builder: RequestBuilder) -> Position | None:
     """The position that ``text`` is: pixels, or percent of the side with `p`, from the end if negative;
-    `center` or `repeat`. None, and a problem, if it is none."""
+    `center` or `repeat`. Adds a problem and returns None if it is not one."""
     if text in {"center", "repeat"}:
         return ("centre" if text == "center" else "repeat"), 0
     match = _POSITION.fullmatch(text)

@@ -120,8 +120,8 @@ class RequestBuilder:
             self.values.pop(field, None)
 
     def number(self, text: str, name: str, low: float, high: float) -> float | None:
-        """``text`` as a number with the decimals of a transformation. None, and a problem, unless it is a
-        number from ``low`` to ``high``."""
+        """``text`` as a number with the decimals of a transformation. Adds a problem and returns None unless
+        it is a number from ``low`` to ``high``."""
         text = text.strip()
         value = normalise(float(text)) if _NUMBER.fullmatch(text) else None
         if value is None or not low <= value <= high:
@@ -130,7 +130,8 @@ class RequestBuilder:
         return value
 
     def integer(self, text: str, name: str, low: int, high: int) -> int | None:
-        """``text`` as a whole number. None, and a problem, unless it is one from ``low`` to ``high``."""
+        """``text`` as a whole number. Adds a problem and returns None unless it is one from ``low`` to
+        ``high``."""
         text = text.strip()
         if _INTEGER.fullmatch(text) and low <= int(text) <= high:
             return int(text)
@@ -138,7 +139,7 @@ class RequestBuilder:
         return None
 
     def flag(self, text: str, name: str) -> bool | None:
-        """``text`` as a boolean. None, and a problem, if it is none."""
+        """``text`` as a boolean. Adds a problem and returns None if it is not one."""
         if text.lower() in TRUE:
             return True
         if text.lower() in FALSE:
@@ -147,7 +148,7 @@ class RequestBuilder:
         return None
 
     def colour(self, text: str, name: str) -> Colour | None:
-        """``text`` as a colour. None, and a problem, if it is none."""
+        """``text`` as a colour. Adds a problem and returns None if it is not one."""
         try:
             return colours.parse_colour(text)
         except ValueError:
@@ -181,7 +182,7 @@ class RequestBuilder:
 
     def parse_key(self, text: str, name: str) -> str | None:
         """The key of an original that ``text`` is, with or without a bucket before it, or as a URL whose host
-        is listed like a bucket. None, and a problem, for another URL or an invalid key. Raises
+        is listed like a bucket. Adds a problem and returns None for another URL or an invalid key. Raises
         BucketNotAllowed."""
         match, remote = _BUCKET.fullmatch(text), _REMOTE.fullmatch(text)
         if match is not None:

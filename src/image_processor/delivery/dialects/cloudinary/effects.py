@@ -17,14 +17,15 @@ from .operations import Effect
 
 Reader = Callable[[str, Colour | None, RequestBuilder], Effect | None]
 """Makes the effect of an argument, empty if there is none, and the colour `co_` of its component. None if it
-changes nothing, or is a problem."""
+changes nothing, or if it is invalid, which adds a problem."""
 
 _BLUR_SCALE = 50
 """Cloudinary's strength of 1-2000 for one pixel of sigma."""
 
 
 def parse_effect(text: str, colour: Colour | None, builder: RequestBuilder) -> Effect | None:
-    """The effect in the value of `e_`, such as `sepia:50`. None if it changes nothing, or is a problem."""
+    """The effect in the value of `e_`, such as `sepia:50`. None if it changes nothing, or if it is invalid,
+    which adds a problem."""
     name, _, argument = text.partition(":")
     read = EFFECTS.get(name)
     if read is None:

@@ -69,8 +69,8 @@ _OTHER_SOURCES = ("fetch", "video", "subtitles", "lut")
 
 
 def parse_layer(components: Sequence[Component], builder: RequestBuilder, dpr: float) -> Overlay | None:
-    """The overlay of the components from `l_` to `fl_layer_apply`, or of the one component that has all.
-    None, and a problem, if it is not supported."""
+    """The overlay of the components from `l_` to `fl_layer_apply`, or of the one component that has all. Adds
+    a problem and returns None if it is not supported."""
     return _Layer(components, builder, dpr).overlay()
 
 

@@ -42,7 +42,7 @@ _DETECTED = {
 
 def parse_side(text: str, name: str, builder: RequestBuilder, dpr: float) -> Length | None:
     """A side in pixels, times ``dpr``, or with a decimal point a share of the image's. `iw` and `ih` are all
-    of it. None, and a problem, for another text."""
+    of it. Adds a problem and returns None for another text."""
     share = _share_of_initial(text, name)
     if share:
         return RelativeLength(float(round_number(share)))
@@ -64,8 +64,8 @@ def _share_of_initial(text: str, name: str) -> float:
 
 
 def parse_offset(text: str, name: str, builder: RequestBuilder, dpr: float) -> Length:
-    """An offset in pixels, times ``dpr``, or with a decimal point a share of the side. 0, and a problem, for
-    another text."""
+    """An offset in pixels, times ``dpr``, or with a decimal point a share of the side. Adds a problem and
+    returns 0 for another text."""
     if _INTEGER.fullmatch(text):
         return min(MAX_SIDE, max(-MAX_SIDE, round_half_up(int(text) * dpr)))
     if _SIGNED_DECIMAL.fullmatch(text) and abs(float(text)) <= 1:
@@ -75,7 +75,7 @@ def parse_offset(text: str, name: str, builder: RequestBuilder, dpr: float) -> L
 
 
 def parse_ratio(text: str, builder: RequestBuilder) -> Fraction | None:
-    """`16:9` or `1.5`. None, and a problem, for another text."""
+    """`16:9` or `1.5`. Adds a problem and returns None for another text."""
     match = _RATIO.fullmatch(text)
     parts = match.groups() if match else (text, "1")
     try:
@@ -89,7 +89,8 @@ def parse_ratio(text: str, builder: RequestBuilder) -> Fraction | None:
 
 
 def parse_gravity(text: str, builder: RequestBuilder) -> Gravity | None:
-    """A compass direction, `auto` or faces, whatever their fallback. None, and a problem, if it is none."""
+    """A compass direction, `auto` or faces, whatever their fallback. Adds a problem and returns None if it is
+    not one."""
     known = GRAVITIES.get(text) or _DETECTED.get(text.partition(":")[0])
     if known is None:
         expected = ", ".join((*GRAVITIES, "auto, face, faces or xy_center"))
@@ -98,7 +99,8 @@ def parse_gravity(text: str, builder: RequestBuilder) -> Gravity | None:
 
 
 def parse_colour(text: str, name: str, builder: RequestBuilder) -> Colour | None:
-    """A name, `rgb:RRGGBB` or `rgb:RGB`; None for `transparent`. None, and a problem, for another text."""
+    """A name, `rgb:RRGGBB` or `rgb:RGB`; None for `transparent`. Adds a problem and returns None for another
+    text."""
     if text == "transparent":
         return None
     digits = text.removeprefix("rgb:").removeprefix("#")
@@ -121,7 +123,8 @@ def parse_radii(text: str, builder: RequestBuilder, dpr: float) -> tuple[Length,
 
 
 def parse_border(text: str, builder: RequestBuilder, dpr: float) -> tuple[int, Colour | None]:
-    """Width in pixels and colour of `4px_solid_black`. 0 and None, and a problem, for another text."""
+    """Width in pixels and colour of `4px_solid_black`. Adds a problem and returns 0 and None for another
+    text."""
     match = _BORDER.fullmatch(text)
     if match is None:
         builder.add_error("bo", "a border such as 4px_solid_black", text)

@@ -107,7 +107,7 @@ def _negative(length: Length) -> Length:
 
 
 def read_watermark(value: Any, builder: RequestBuilder) -> Watermark | None:
-    """The watermark that the edit describes. None, and problems, if there is none."""
+    """The watermark that the edit describes. Adds problems and returns None if there is none."""
     edit = as_object(value, "overlayWith", builder)
     bucket, prefix = edit.get("bucket"), ""
     if isinstance(bucket, str):

@@ -70,7 +70,8 @@ def as_gravity(value: Any) -> str | None:
 
 
 def as_number(value: Any, name: str, low: float, high: float, builder: RequestBuilder) -> float | None:
-    """A number, or a text that is one, from ``low`` to ``high``. None, and a problem, otherwise."""
+    """A number, or a text that is one, from ``low`` to ``high``. Otherwise it adds a problem and returns
+    None."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         builder.add_error(name, f"a number from {low} to {high}", value)
         return None
@@ -97,7 +98,8 @@ def as_flag(value: Any, name: str, builder: RequestBuilder) -> bool:
 
 
 def as_paint(value: Any, name: str, builder: RequestBuilder) -> Paint | None:
-    """A colour in CSS, as `{r, g, b, alpha}` or as a list of these. None, and a problem, if it is none."""
+    """A colour in CSS, as `{r, g, b, alpha}` or as a list of these. Adds a problem and returns None if it is
+    not one."""
     if isinstance(value, str):
         if value == "transparent":
             return Paint(Colour(0, 0, 0), 0)
@@ -118,14 +120,14 @@ def as_paint(value: Any, name: str, builder: RequestBuilder) -> Paint | None:
 
 
 def as_colour(value: Any, name: str, builder: RequestBuilder) -> Colour | None:
-    """A colour whatever its opacity. None, and a problem, if it is none."""
+    """A colour whatever its opacity. Adds a problem and returns None if it is not one."""
     paint = as_paint(value, name, builder)
     return None if paint is None else paint.colour
 
 
 def as_background(value: Any, name: str, builder: RequestBuilder) -> Colour | None:
-    """The colour of new pixels. None if they are transparent; None, and a problem, if it is no colour or
-    neither opaque nor transparent."""
+    """The colour of new pixels. None if they are transparent. Adds a problem and returns None if it is no
+    colour or neither opaque nor transparent."""
     paint = as_paint(value, name, builder)
     if paint is None or paint.alpha == 0:
         return None

@@ -92,7 +92,8 @@ def _set(builder: RequestBuilder, steps: list[Step]) -> None:
 
 
 def step(name: str, value: Any, parameter: str, arguments: Arguments) -> list[Step]:
-    """A step in a list; an empty list, and a problem with ``parameter``, if its value is not valid."""
+    """A step in a list. For an invalid value it adds a problem with ``parameter``, and returns an empty
+    list."""
     try:
         return [Step(name, value)]
     except InvalidTransformation as error:

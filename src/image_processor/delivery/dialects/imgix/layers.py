@@ -68,8 +68,8 @@ _NOT_IN_FONT = re.compile(r"[^A-Za-z0-9-]+|(?<![A-Za-z])[0-9]+(?![A-Za-z])")
 
 
 def source_key(text: str, name: str, builder: RequestBuilder, base: str = "") -> str | None:
-    """The key of the image that a path or URL names; ``base`` precedes a path. None, and a problem, if it is
-    none."""
+    """The key of the image that a path or URL names; ``base`` precedes a path. Adds a problem and returns
+    None if it names none."""
     joined = f"{base.rstrip('/')}/{text.lstrip('/')}" if base and "//" not in text else text
     source, mark, _ = joined.partition("?")
     if mark:

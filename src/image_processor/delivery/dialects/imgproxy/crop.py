@@ -30,7 +30,7 @@ _MAX_PIXELS = 1_000_000
 
 
 def parse_gravity(arguments: Sequence[str], name: str, builder: RequestBuilder) -> dict[str, Any] | None:
-    """The fields of a transformation for a gravity. None, and a problem, if it is none."""
+    """The fields of a transformation for a gravity. Adds a problem and returns None for another value."""
     kind, *rest = arguments
     if kind == "fp" and len(rest) == 2:
         point = tuple(builder.number(text or "0", name, 0, 1) for text in rest)
