@@ -62,6 +62,14 @@ def test_no_way_of_writing_the_path_of_event_streams_passes_their_limit(
         wait_for(lambda: running() <= 2, "two streams")
 
 
+@pytest.mark.parametrize("method", ["HEAD", "DELETE", "PATCH"])
+def test_a_header_with_another_method_lets_no_other_site_in(client: Client, method: str) -> None:
+    """HEAD is safe elsewhere. Here it ends the request that is sending the upload's bytes."""
+    headers = {"tus-resumable": "1.0.0", "x-http-method-override": method, "origin": "http://evil.example"}
+    response = client.post("/resumable/" + 32 * "0", headers=headers)
+    assert (response.status_code, response.headers["tus-resumable"]) == (403, "1.0.0")
+
+
 # Idempotency-Key: two requests with one digest ------------------------------------------------------
 
 KEY = {"idempotency-key": "a"}

@@ -125,6 +125,7 @@ def test_the_metadata_names_the_original(
         ({"upload-length": "0"}, 422, "the upload has no bytes"),
         ({"upload-length": "1000001"}, 413, "expected at most 1000000 bytes, got 1000001"),
         ({"upload-metadata": "key &"}, 400, "UTF-8 in base64"),
+        ({"upload-metadata": "key YQ==,key Yg=="}, 400, "expected each name once for Upload-Metadata"),
         ({"upload-metadata": "key /w=="}, 400, "UTF-8 in base64"),
         ({"upload-metadata": ""}, 400, "expected 1-1024 bytes of UTF-8 for key, got '0 bytes'"),
         ({"upload-metadata": metadata(key="../a.jpg")}, 400, "expected a key inside the bucket's root"),

@@ -52,6 +52,14 @@ def test_a_key_has_one_url_and_the_url_that_key(key: str, url: str) -> None:
     [
         *("other/cat.jpg", "shop", "shop/", "shopping/cat.jpg", "shop/a//b.jpg", "shop//b.jpg"),
         *("shop/../cat.jpg", "shop/a/../../cat.jpg", "shop/./cat.jpg", "shop/..", "shop/a\\b.jpg"),
+        *(
+            "shop/..;/cat.jpg",
+            "shop/.;a=b/cat.jpg",
+            "shop/;/cat.jpg",
+            "shop/%2e%2e/cat.jpg",
+            "shop/.. /cat.jpg",
+        ),
+        *("shop/a/..;", "shop/%2E%2e;x", "shop/.../cat.jpg", "shop/a%2f..%2f..%5cb/cat.jpg"),
     ],
 )
 def test_a_key_that_is_no_path_below_a_source_has_no_url(key: str) -> None:
@@ -88,6 +96,8 @@ def test_another_url_is_refused(url: str) -> None:
         ),
         *("https://me:secret@cdn.example/photos/a.jpg", "https://cdn.example@evil.example/photos/a.jpg"),
         *("https://cdn.example/photos/../a.jpg", "https://cdn.example/photos/%2e%2e/a.jpg"),
+        *("https://cdn.example/photos/..;/a.jpg", "https://cdn.example/photos/%2e%2e;a=b/a.jpg"),
+        *("https://cdn.example/photos/%252e%252e/a.jpg", "https://cdn.example/photos/..%20/a.jpg"),
         *("https://cdn.example/photos/..%2fa.jpg", "https://cdn.example/photos/a%5Cb.jpg"),
         "https://cdn.example/photos/a%2Fb.jpg",
         *("https://cdn.example/photos/a%00.jpg", "https://cdn.example/photos/a b.jpg"),

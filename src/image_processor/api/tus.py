@@ -67,6 +67,8 @@ def parse_metadata(text: str) -> dict[str, str]:
     fields: dict[str, str] = {}
     for pair in filter(None, map(str.strip, text.split(","))):
         name, _, value = pair.partition(" ")
+        if name in fields:
+            raise Invalid.one("Upload-Metadata", "each name once", name)
         try:
             fields[name] = base64.b64decode(value.strip(), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):

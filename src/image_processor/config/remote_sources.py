@@ -221,4 +221,13 @@ def _is_plain(path: str) -> bool:
     """Whether every server reads a path in the same way, from its first segment to its last, which may be
     empty."""
     *folders, name = path.split("/")
-    return not ({"", ".", ".."} & set(folders) or name in {".", ".."} or "\\" in path or "\0" in path)
+    if "\\" in path or "\0" in path or any(map(_leads_elsewhere, folders)):
+        return False
+    return not name or not _leads_elsewhere(name)
+
+
+def _leads_elsewhere(segment: str) -> bool:
+    """Whether some server reads a segment as none, as `.` or as `..`: with a path parameter behind it, as
+    Java's do, decoded a second time, or without dots and spaces at its end, as on Windows."""
+    parts = re.split(r"[/\\]", percent_decode(segment, errors="replace"))
+    return any(not part.partition(";")[0].strip(" .") for part in (segment, *parts))
