@@ -106,6 +106,33 @@ def test_a_child_gets_files_without_a_name_that_it_cannot_write(
     assert sorted(tmp_path.iterdir()) == [original]
 
 
+CHANGE_PIXELS = """
+def change(kept):
+    for descriptor in kept._descriptors.values():
+        for attempt in (
+            lambda: os.write(descriptor, b"1"),
+            lambda: os.ftruncate(descriptor, 0),
+            lambda: os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR),
+        ):
+            try:
+                attempt()
+            except OSError:
+                continue
+            raise AssertionError
+"""
+
+
+def test_a_child_in_its_sandbox_cannot_change_pixels(original: Path, tmp_path: Path) -> None:
+    decoded = DecodedFiles(tmp_path, 8 * PIXELS)
+    with rigged("change(options['kept'])", CHANGE_PIXELS) as renderer:
+        renderer.warm()
+        if renderer.sandbox_gaps:
+            pytest.skip("this system has no whole sandbox")
+        render_twice(renderer, decoded, original)
+        renderer.render(opened(original), [parse("w=402")], Limits(), summary=False)
+    assert decoded.counts().found == 1
+
+
 @pytest.mark.parametrize("change", ["another file", "in place", "just now"])
 def test_other_versions_are_others(
     original: Path,
