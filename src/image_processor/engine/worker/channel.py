@@ -12,6 +12,7 @@ import math
 import os
 import select
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
 _LENGTH = 8
@@ -39,11 +40,13 @@ class Channel:
 
         Raises TimeoutError, and OSError where the other side is gone.
         """
-        for data in (len(message).to_bytes(_LENGTH), message):
-            rest = memoryview(data)
-            while rest:
+        # Together: the other side would wake up for the length alone.
+        rest = [memoryview(len(message).to_bytes(_LENGTH)), memoryview(message)]
+        while rest:
+            try:
+                rest = _without(rest, os.writev(self._writer, rest))
+            except BlockingIOError:
                 _wait(self._writer, select.POLLOUT, until)
-                rest = rest[os.write(self._writer, rest) :]
 
     def receive(self, until: float = math.inf, limit: float = math.inf) -> bytes:
         """The next message. Raises TimeoutError, EOFError where the other side is gone, and ValueError for a
@@ -97,11 +100,26 @@ class Channel:
 
     def _read_some(self, count: int, until: float) -> bytes:
         """At most ``count`` bytes, and at least one."""
-        _wait(self._reader, select.POLLIN, until)
-        chunk = os.read(self._reader, min(count, _CHUNK))
-        if not chunk:
-            raise EOFError(_ENDED)
-        return chunk
+        while True:
+            try:
+                chunk = os.read(self._reader, min(count, _CHUNK))
+            except BlockingIOError:
+                _wait(self._reader, select.POLLIN, until)
+                continue
+            if not chunk:
+                raise EOFError(_ENDED)
+            return chunk
+
+
+def _without(parts: Sequence[memoryview], count: int) -> list[memoryview]:
+    """What is left of ``parts`` after their first ``count`` bytes."""
+    left = []
+    for part in parts:
+        taken = min(count, len(part))
+        count -= taken
+        if taken < len(part):
+            left.append(part[taken:])
+    return left
 
 
 def _wait(descriptor: int, event: int, until: float) -> None:
