@@ -27,6 +27,7 @@ from image_processor import __version__
 from image_processor.domain.errors import ImageProcessorError
 from image_processor.domain.models import Outcome, OutcomeStatus, Status
 from image_processor.domain.ports import Query
+from image_processor.standalone.activity import REFUSED
 from image_processor.standalone.resumable_uploads import Usage
 
 from .hit_statistics import HIT_SECONDS, HitCounts
@@ -69,9 +70,7 @@ _COUNTED = (
     MetricSpec("http_request_duration_seconds", "histogram", "time until their last byte", ("route",)),
     MetricSpec("http_response_bytes", "counter", "bytes of their bodies", ("route",)),
     MetricSpec("http_errors", "counter", "error responses by the code of their problem", ("reason",)),
-    MetricSpec("uploads", "counter", "attempts on uploads by outcome", ("outcome",)),
-    MetricSpec("upload_duration_seconds", "histogram", "time of these attempts", ("outcome",)),
-    MetricSpec("refusals", "counter", "refused uploads", ("reason",)),
+    MetricSpec("upload_duration_seconds", "histogram", "time of attempts on uploads", ("outcome",)),
     MetricSpec(
         "renditions",
         "counter",
@@ -98,10 +97,12 @@ _COUNTED = (
         ("result",),
     ),
     MetricSpec("remote_fetch_duration_seconds", "histogram", "time of these requests", ("result",)),
-    MetricSpec("worker_busy_seconds", "counter", "time that workers worked on uploads"),
 )
 
 _READ = (
+    MetricSpec("uploads", "counter", "attempts on uploads by outcome", ("outcome",)),
+    MetricSpec("refusals", "counter", "refused uploads", ("reason",)),
+    MetricSpec("worker_busy_seconds", "counter", "time that workers worked on uploads"),
     MetricSpec("hits", "counter", "responses with a stored rendition from memory", ("status",)),
     MetricSpec("hit_duration_seconds", "histogram", "time to answer one, without the network"),
     MetricSpec("hit_bytes", "counter", "bytes of their bodies"),
@@ -185,11 +186,7 @@ class Metrics:
 
     def count_outcome(self, outcome: Outcome, seconds: float) -> None:
         status, record = outcome.status.value, outcome.record
-        self._by_name["uploads"].labels(status).inc()
         self._by_name["upload_duration_seconds"].labels(status).observe(seconds)
-        self._by_name["worker_busy_seconds"].inc(seconds)
-        if outcome.status is OutcomeStatus.REFUSED and record is not None and record.reason is not None:
-            self._by_name["refusals"].labels(record.reason.value).inc()
         if outcome.status is OutcomeStatus.PROCESSED and record is not None:
             for format_, number in Counted(item.metadata.format for item in record.renditions).items():
                 self._by_name["renditions"].labels(format_, "upload").inc(number)
@@ -237,6 +234,13 @@ class _State(Collector):
         totals, resumable = context.activity.totals(), _resumable(context)
         decoded = context.decoded()
         return {
+            "uploads": {(status,): totals[status] for status in OutcomeStatus if status in totals},
+            "refusals": {
+                (name.removeprefix(REFUSED),): number
+                for name, number in totals.items()
+                if name.startswith(REFUSED)
+            },
+            "worker_busy_seconds": {(): totals.get("busy", 0)},
             "hits": {(status,): number for status, number in sorted(hits.statuses.items())},
             "hit_bytes": {(): hits.bytes},
             "rendition_lookups": {("hit",): totals.get("hits", 0), ("miss",): totals.get("misses", 0)},

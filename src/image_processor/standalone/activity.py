@@ -20,6 +20,9 @@ MINUTE, QUARTER = 60, 900
 
 HOUR_PERIODS, DAY_PERIODS = 60, 96
 
+REFUSED = "refused:"
+"""What names of counts of refused uploads begin with; the reason follows."""
+
 
 class Series(Struct, frozen=True):
     """Counts by name, each for ``length`` periods of ``step`` seconds. The first begins at ``start`` (Unix
@@ -74,7 +77,7 @@ class Activity:
         self.count(outcome.status.value)
         record = outcome.record
         if outcome.status is OutcomeStatus.REFUSED and record is not None and record.reason is not None:
-            self.count(f"refused:{record.reason.value}")
+            self.count(f"{REFUSED}{record.reason.value}")
         if outcome.status is not OutcomeStatus.PROCESSED or record is None:
             return
         with self._lock:
