@@ -1,7 +1,8 @@
 """Checks spelling and plain English of pages, help texts, messages and the studio. `make style` runs it.
 
-Rules are in prose.toml. Each finding is one line, `file:line: what is wrong, what to write instead`. With one
-or more the exit status is 1.
+In docstrings and comments of the program it finds archaic words and metaphors. Rules are in prose.toml.
+Each finding is one line, `file:line: what is wrong, what to write instead`. With one or more the exit status
+is 1.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from prose import (
     Text,
     can_read_studio,
     clauses,
+    comments,
     grade,
     messages,
     pages,
@@ -32,6 +34,7 @@ from spellchecker import SpellChecker
 
 RULES = Path(__file__).with_name("prose.toml")
 _REPEATED = re.compile(r"\b([A-Za-z]+)\s+\1\b(?!\.\w)", re.IGNORECASE)
+_IN_COMMENTS = frozenset({"archaic", "metaphors"})
 _MAY_REPEAT = frozenset({"that", "had", "key"})
 _CHUNK = re.compile(r"[^\s()\[\]\"|,;]+")
 # A name, a path, a value or a word in another language's letters is none of the dictionary's.
@@ -65,13 +68,21 @@ class Rules:
         )
 
 
+def _phrases(text: Text, rules: Rules, groups: Collection[str] | None = None) -> Iterator[str]:
+    for group, pattern, instead in rules.phrases:
+        if groups is None or group in groups:
+            for match in pattern.finditer(text.text):
+                yield f"{match[0]!r} ({group}): write {instead!r}"
+
+
 def check(text: Text, rules: Rules) -> Iterator[str]:
     """What is wrong with a text, one sentence each."""
+    if text.kind is Kind.COMMENT:
+        yield from _phrases(text, rules, _IN_COMMENTS)
+        return
     for word in unknown_words(text.text, rules):
         yield f"{word!r} is misspelled, or missing from `field` in docs/prose.toml"
-    for group, pattern, instead in rules.phrases:
-        for match in pattern.finditer(text.text):
-            yield f"{match[0]!r} ({group}): write {instead!r}"
+    yield from _phrases(text, rules)
     for match in _REPEATED.finditer(text.text):
         if match[1].lower() not in _MAY_REPEAT and text.kind is not Kind.CELL:
             yield f"{match[1]!r} is repeated"
@@ -128,7 +139,7 @@ def main(arguments: list[str]) -> int:
     chosen = [Path(name).resolve() for name in arguments]
     texts = [text for page in chosen or pages() for text in texts_of_page(page)]
     if not chosen:
-        texts += messages()
+        texts += [*messages(), *comments()]
         if can_read_studio():
             texts += texts_of_studio()
         else:

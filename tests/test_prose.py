@@ -108,6 +108,19 @@ def test_help_errors_and_settings_are_among_the_messages() -> None:
     assert not any("Ports: what the core" in text for text in texts), "a docstring"
 
 
+def test_docstrings_and_comments_have_no_archaic_words_and_no_metaphors(tmp_path: Path) -> None:
+    """Words of code, and names that the dictionary lacks, are no findings in them."""
+    source = 'def kitchen():\n    """Whoever asks, `is told` nothing\n    by a serever."""\n    # beside it\n'
+    (tmp_path / "a.py").write_text(source)
+    found = [(text.line, list(lint_prose.check(text, RULES))) for text in prose.comments(tmp_path)]
+    assert [
+        (line, finding.partition(":")[0]) for line, (finding, *_) in filter(lambda row: row[1], found)
+    ] == [
+        (2, "'Whoever' (archaic)"),
+        (4, "'beside' (archaic)"),
+    ]
+
+
 @pytest.fixture
 def studio() -> None:
     if not prose.can_read_studio():

@@ -1,7 +1,7 @@
 """The public Python API: transform, probe and describe images in a program, without a library or a server.
 
-It sits on the engine's isolated renderer, beside the REST API and the command line. The package exports
-its names: `import image_processor; image_processor.transform(data, "w=640,fm=webp")`.
+Like the REST API and the command line, it uses the engine's isolated renderer. The package exports its names:
+`import image_processor; image_processor.transform(data, "w=640,fm=webp")`.
 """
 
 from __future__ import annotations

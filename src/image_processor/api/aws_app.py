@@ -80,7 +80,7 @@ def get_download(id: ImageId, context: AwsContextOf) -> DownloadModel:
     record = context.catalog.get(id)
     if record is None:
         raise NotFound(f"no image has the id {id!r}")
-    context.uploads.head(record.key)  # or S3 would tell the user that it is gone
+    context.uploads.head(record.key)  # or S3 would answer the user that it is gone
     signed = context.sign_get(record.key, content_disposition(record.key.rpartition("/")[2], attachment=True))
     return DownloadModel(url=signed.url, expires_at=signed.expires_at)
 

@@ -1,4 +1,4 @@
-"""A hit server: a process that accepts connections beside the server, answers hits, and hands every other
+"""A hit server: a process that accepts connections as the server does, answers hits, and hands every other
 connection over to the server.
 
 It knows no recipe, keys or catalog: what answers a URL it asks of the server, once, and remembers it in a

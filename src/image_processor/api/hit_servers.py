@@ -90,7 +90,7 @@ class HitServers:
             self._run(self._keep_running(number))
 
     def forget(self, recipe_number: int) -> None:
-        """Tell the hit servers that the recipe with this number is in force. Call it from any thread."""
+        """Notify the hit servers that the recipe with this number is in force. Call it from any thread."""
         self._setup = replace(self._setup, recipe_number=recipe_number)
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._send_forget, recipe_number)
@@ -169,7 +169,7 @@ class HitServers:
             hit = await self._find(query)
         except Exception:  # noqa: BLE001 - logged, and the routes answer
             _log.exception("unexpected error on %s %r", query.method, query.target)
-        finally:  # without a reply the connection would wait for ever
+        finally:  # without a reply the connection would wait forever
             process.channel.send(Reply(query.number, hit))
 
     async def _find(self, query: Query) -> StoredHit | None:

@@ -394,8 +394,8 @@ def _check_bucket(bucket: str | None, context: AppContext) -> None:
 
 
 def _signed_url(rendition: RenditionRef, seconds: int, delivery: Delivery, context: AppContext) -> str | None:
-    """A URL that opens the rendition for ``seconds``, or for ever if it is public; None without a CDN
-    or a signing key."""
+    """A URL that opens the rendition for ``seconds``, or forever if it is public; None without a CDN or a
+    signing key."""
     if context.renditions_url is None:
         return None
     url = object_url(context.renditions_url, rendition.stored_key)

@@ -104,8 +104,8 @@ async def delete_session(request: Request, authenticator: AuthenticatorOf) -> Re
 
 
 def _is_secure(request: Request) -> bool:
-    """Whether the page was loaded through TLS. Its browser says so in Origin, also behind a proxy that tells
-    the server nothing; a browser would drop a Secure cookie that came without TLS."""
+    """Whether the page was loaded through TLS. Its browser says so in Origin, also behind a proxy that
+    forwards nothing of it; a browser would drop a Secure cookie that came without TLS."""
     origin = request.headers.get("origin")
     if origin is not None:
         return urlsplit(origin).scheme == "https"

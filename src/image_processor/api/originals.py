@@ -245,5 +245,5 @@ def _info(name: str, entry: Entry) -> ZipInfo:
     moment: datetime = entry.modified
     year = min(max(moment.year, _YEARS[0]), _YEARS[1])
     info = ZipInfo(name, (year, *moment.timetuple()[1:6]))
-    info.file_size = entry.size  # tells ZipFile whether it needs ZIP64
+    info.file_size = entry.size  # with it ZipFile knows whether it needs ZIP64
     return info

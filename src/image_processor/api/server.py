@@ -28,8 +28,8 @@ GRACE_SECONDS = int(STOP_RENDER_SECONDS) + 2
 class Server(uvicorn.Server):
     """Serves the application of `standalone_app`.
 
-    uvicorn waits for open responses before it stops the application, but an event stream ends only when
-    it is told to: `shutdown` ends those first.
+    uvicorn waits for open responses before it stops the application, but an event stream never ends by
+    itself: `shutdown` ends those first.
     """
 
     def __init__(self, app: FastAPI, settings: Settings, hit_servers: HitServers | None = None) -> None:

@@ -48,7 +48,8 @@ class ResponseStream:
 
     @property
     def is_unbounded(self) -> bool:
-        """Whether the end of the connection is that of the body, which then cannot be told from a part."""
+        """Whether the body ends with the connection. Then a whole body cannot be distinguished from a
+        part."""
         return self._response.length is None and not self._response.chunked
 
     @property
@@ -162,8 +163,8 @@ class _TimedResponse(HTTPResponse):
 
 
 class _BoundedReader(BufferedReader):
-    """Reads no more than it is told to. http.client takes a negative size of a chunk as a number of bytes to
-    read, and -1 of them are all that the server ever sends."""
+    """Reads no more bytes than requested. http.client takes a negative size of a chunk as a number of bytes
+    to read, and -1 of them are all that the server ever sends."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or size < 0:

@@ -31,8 +31,8 @@ Send = Callable[[str, dict[str, str]], None]
 
 
 def handle(event: dict[str, Any], publish: Publish = publish_edge) -> dict[str, Any]:
-    """Publish, and report the result to CloudFormation. On deletion nothing is done: the store goes with the
-    stack."""
+    """Publish, and report the result to CloudFormation. On deletion nothing is done: the store is deleted
+    with the stack."""
     return respond(event, publish, _put)
 
 

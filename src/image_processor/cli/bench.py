@@ -1,4 +1,4 @@
-"""`bench`: what a user's own photographs cost on this machine, also beside sharp where it is installed."""
+"""`bench`: what a user's own photographs cost on this machine, compared with sharp where it is installed."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ _UNCUT = 100_000
 
 
 def open_console(*, highlight: bool = True) -> Console:
-    """A console on standard output, without markup, because keys are chosen by whoever uploads.
+    """A console on standard output, without markup, because uploaders choose the keys.
 
     rich takes a pipe for 80 columns wide and cuts longer rows: `grep` would miss the end of a key.
     COLUMNS sets another width.

@@ -37,5 +37,5 @@ def format_bytes(count: int) -> str:
 
 def printable(text: str) -> str:
     """``text`` with everything that could control a terminal (escapes, line breaks, direction marks) written
-    as `\\x1b` and the like. Keys and metadata are chosen by whoever uploads."""
+    as `\\x1b` and the like. Uploaders choose keys and metadata."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

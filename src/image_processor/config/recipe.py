@@ -78,8 +78,8 @@ class Recipe(Struct, frozen=True):
         """Those of `transformations_for` that ingest makes at upload: some preset that is not lazy declares
         them.
 
-        All of them if ``key`` is so long that the prefix of its renditions has a digest: the first view
-        could not tell the original from such a path.
+        All of them if ``key`` is so long that the prefix of its renditions has a digest: the first view could
+        not find the original by such a path.
         """
         declared = self.transformations_for(key)
         lazy = self.lazy.intersection(self.presets_for(key))

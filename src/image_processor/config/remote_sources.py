@@ -23,7 +23,7 @@ _BUCKET_OPTIONS = {
 }
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")
 _IN_PATH = "!$&'()*+,;=:@/"
-"""What a path of a URL may have unescaped beside letters, digits and `-._~` (RFC 3986, 3.3)."""
+"""What a path of a URL may have unescaped, in addition to letters, digits and `-._~` (RFC 3986, 3.3)."""
 
 
 class RemoteUrl(Struct, frozen=True):

@@ -126,7 +126,7 @@ class Delivery(Struct, frozen=True):
         return self.presentation(lookup).response(request.method, conditions, lookup.stored, now)
 
     def presentation(self, lookup: Lookup) -> Presentation:
-        """What responses for the rendition say beside what is stored with it."""
+        """What responses for the rendition say in addition to what is stored with it."""
         if lookup.error is not None:
             fixed: str | None = _NOT_CACHED
         else:

@@ -214,7 +214,7 @@ class RequestResolver:
         return frozenset(name for name in self._declared_names(key) if not name.startswith(ON_DEMAND))
 
     def _may_be_public(self, parsed: RenditionRequest, public: frozenset[str]) -> bool:
-        """Whether a public preset may declare the rendition, judging by the request alone."""
+        """Whether a public preset may declare the rendition, by the request alone."""
         if parsed.preset is not None:
             return any(member.name in public for member in self._rules.recipe.presets.get(parsed.preset, ()))
         if parsed.format in {None, AUTO}:

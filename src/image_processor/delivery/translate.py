@@ -91,5 +91,5 @@ def translate(url: str, dialects: Sequence[Dialect], original: ImageMetadata, re
 
 
 def _depends(request: RenditionRequest) -> bool:
-    """Whether another original may have another transformation, beside its format with `fm=auto`."""
+    """Whether another original may have another transformation. Its format with `fm=auto` does not count."""
     return needs_metadata(replace(request, format="jpeg") if request.format == AUTO else request)

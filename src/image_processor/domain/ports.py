@@ -191,7 +191,7 @@ class ObjectStore(Protocol):
 
 @runtime_checkable
 class OriginalFiles(Protocol):
-    """What a store on this machine offers beside ObjectStore: originals as files."""
+    """What a store on this machine offers in addition to ObjectStore: originals as files."""
 
     @property
     def open_original(self) -> OpenOriginal: ...
@@ -199,8 +199,8 @@ class OriginalFiles(Protocol):
 
 @runtime_checkable
 class CachedReads(Protocol):
-    """What a store on this machine offers beside ObjectStore: reads that wait for no disk, for callers that
-    must not block. They raise nothing; where they do not know, ObjectStore's methods do."""
+    """What a store on this machine offers in addition to ObjectStore: reads that wait for no disk, for
+    callers that must not block. They raise nothing; where they do not know, ObjectStore's methods do."""
 
     def supports_cached_reads(self, key: str) -> bool:
         """Whether the file system of an existing object says which bytes are in memory. Network file systems
@@ -455,8 +455,8 @@ class RoleLease(Struct, frozen=True):
 
 @runtime_checkable
 class RoleLeases(Protocol):
-    """What a catalog that several machines share offers beside Catalog: a role that one of them has at a
-    time.
+    """What a catalog that several machines share offers in addition to Catalog: a role that one of them has
+    at a time.
 
     Their clocks need not agree. A lease ends for a caller who has seen the same version of it for its
     duration, by a clock that nobody sets. ``now`` is only stored, for people and for earlier versions.

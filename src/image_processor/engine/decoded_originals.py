@@ -1,4 +1,4 @@
-"""Render, beside step 2: the pixels of decoded originals, kept for the renditions that are requested next.
+"""Render, with step 2: the pixels of decoded originals, kept for the renditions that are requested next.
 
 A page offers a photograph in several widths and formats, each a request of its own, and three quarters of
 what a small rendition of a JPEG costs is decoding. `worker.decoded_files` keeps the pixels, for all renderers
@@ -16,7 +16,7 @@ MIN_BYTES = 64 * 1024
 
 
 class DecodedOriginalKey(Struct, frozen=True):
-    """What the pixels depend on beside the version of the original: the options of the decoder (as
+    """What the pixels depend on, apart from the version of the original: the options of the decoder (as
     `codecs.decode.open_original`)."""
 
     shrink: Annotated[int, Meta(ge=1, le=8)]

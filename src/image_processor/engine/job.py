@@ -209,7 +209,7 @@ def _remaining(source: DecodePlan, placement: Placement, transformation: Transfo
     return _unresolved(transformation, has_background=is_visible, in_p3=source.colour is ColourSpace.P3)
 
 
-# The same few are rendered for every upload, and to check all fields anew takes longer than to plan the rest.
+# The same few are rendered for every upload. To check all fields again takes longer than to plan the rest.
 @lru_cache(maxsize=256)
 def _unresolved(transformation: Transformation, *, has_background: bool, in_p3: bool) -> Transformation:
     fields = {field: getattr(transformation, field) for field in _REMAINING}

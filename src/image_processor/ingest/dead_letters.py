@@ -1,4 +1,4 @@
-"""Beside ingest: diagnoses why a message is in the dead-letter queue, and whether a redrive helps.
+"""Ingest, for operators: diagnoses why a message is in the dead-letter queue, and whether a redrive helps.
 
 SQS does not say why a message failed. The diagnosis derives it from what the stores and the catalog
 hold now, which is what another try would meet.

@@ -1,4 +1,4 @@
-"""Ingest, beside reconcile: holds deletions back if too many originals have disappeared at once.
+"""Ingest, a part of reconcile: holds deletions back if too many originals have disappeared at once.
 
 A directory that was removed and created again, a disk that is not mounted and a bucket that was mixed up
 look as if users had deleted everything. Deletions then wait until a person accepts them. Events of single

@@ -1,4 +1,4 @@
-"""Ingest, beside reconcile: distinguishes an error of one key from the outage of a store.
+"""Ingest, a part of reconcile: distinguishes an error of one key from the outage of a store.
 
 A search of a library skips a key that fails, and goes on with the next one. If a store is down, it stops.
 """

@@ -101,7 +101,7 @@ class Processor(Inspector, frozen=True, kw_only=True):
             except LeaseBusy:
                 if (outcome := self._finished_by_other(upload)) is None:
                     raise
-            # 7. Tell others: send what is in the outbox.
+            # 7. Notify others: send what is in the outbox.
             outcome = self._send_messages(outcome)
             if self._is_current(outcome):
                 return outcome

@@ -1,4 +1,5 @@
-"""Ingest, beside reconcile: one run over a whole library, which may stop after any page and continue later.
+"""Ingest, a part of reconcile: one run over a whole library, which may stop after any page and continue
+later.
 
 A run enqueues what it finds and deletes orphans. Its checkpoint says where it stands; the function
 `reconcile` keeps it in the processed store, the command line in a file.

@@ -1,4 +1,4 @@
-"""Beside reconcile, on request: reads every rendition and compares its bytes with its SHA-256.
+"""Ingest, a part of reconcile on request: reads every rendition and compares its bytes with its SHA-256.
 
 A listing shows versions and no bytes, so it does not show a disk error, or a program that wrote into a
 file and reset its time. Objects are read in chunks; memory does not grow with their size or number.

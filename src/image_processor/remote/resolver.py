@@ -55,7 +55,7 @@ class Resolver:
     def _run(self, answer: Future[Sequence[str]], host: str, port: int) -> None:
         try:
             answer.set_result(self._resolve(host, port))
-        except Exception as error:  # noqa: BLE001 - whoever waits for it gets it
+        except Exception as error:  # noqa: BLE001 - raised where the result is awaited
             answer.set_exception(error)
         finally:
             self._slots.release()

@@ -90,8 +90,8 @@ def store_time(store: ObjectStore) -> datetime:
 
 
 def describe_mark(stored: StoredMark, catalog: str | None, now: datetime) -> str:
-    """What people need to know of a mark who have the ``catalog`` of this name, None for a stack without one.
-    ``now`` need not agree with the store's clock: it tells whether the mark is old."""
+    """What people need to know of a mark if their catalog has the name ``catalog``, None for a stack without
+    one. ``now`` need not agree with the store's clock: it only decides whether the mark is old."""
     mark, written = stored.mark, stored.written
     if mark is None or written is None:
         return "none"

@@ -4,7 +4,7 @@ Each server tries to lease the role in the table; the one that has it renews the
 the lease ends and another server takes over. All of them serve, render and process uploads, which leases on
 their keys make safe.
 
-Clocks that tell the time may be wrong, so none is compared: a server takes over when it has seen the same
+Clocks of the time of day may be wrong, so none is compared: a server takes over when it has seen the same
 version of another one's lease for LEASE_SECONDS of its own uptime, as Amazon's DynamoDB Lock Client does.
 """
 

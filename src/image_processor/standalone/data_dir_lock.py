@@ -21,8 +21,8 @@ WRITABLE_DIRECTORY = "set --data or IMAGE_PROCESSOR_DATA to a directory that thi
 class DataDirLock:
     """Holds the lock of the directory ``data``, which is created if missing. A context manager.
 
-    The directory itself is locked: it cannot be deleted while it has files, as a lock file can. Beside it the
-    file `server.lock` is locked, for file systems without locks on directories, and because version 0.1
+    The directory itself is locked: it cannot be deleted while it has files, as a lock file can. The file
+    `server.lock` in it is locked, too, for file systems without locks on directories, and because version 0.1
     locks nothing else. The kernel releases both if this process is killed. Raises Unavailable if another
     process holds one of them; ``fix`` ends the message.
     """

@@ -1,4 +1,4 @@
-"""Beside the watcher: collects deletions that come together, and decides whether to report them.
+"""A part of the watcher: collects deletions that come together, and decides whether to report them.
 
 A directory that is emptied is notified file by file. Whether most originals are gone shows only at the
 end, so deletions wait until no more come. Most originals at once are left to reconciliation, which holds

@@ -96,7 +96,7 @@ class DiskSpace:
             raise InsufficientStorage(state.detail or "the disk is full")
 
     def check_room_for(self, count: int) -> None:
-        """Raise InsufficientStorage unless there is room for ``count`` more bytes beside what stays free."""
+        """Raise InsufficientStorage unless there is room for ``count`` more bytes and what stays free."""
         self.check_room()
         for folder in self._folders:
             if (room := self._room(folder)) is not None and room < count:

@@ -119,7 +119,7 @@ class InotifyTree:
         if mask & flags.ATTRIB and folder in self._watches:
             return False
         # Permission may have been given since. What is created after the watch is notified, and what was
-        # there before is found by whoever lists the directory now.
+        # there before is found by the listing that follows.
         if not self._watch(folder):
             return False
         self._watch_below(folder)

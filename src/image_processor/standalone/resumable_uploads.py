@@ -1,4 +1,4 @@
-"""Uploads that arrive in several requests, as files beside the catalog until they are complete.
+"""Uploads that arrive in several requests, as files next to the catalog until they are complete.
 
 Each upload is two files: its description, and the bytes received so far. How many there are is the size of
 the second file and stored nowhere else, so a server that is killed while it writes continues where it
@@ -60,7 +60,7 @@ class Checksum(Struct, frozen=True):
 
 
 class ResumableUpload(Struct, frozen=True):
-    """What is known about an upload beside its bytes.
+    """What is known about an upload, apart from its bytes.
 
     ``metadata`` is the client's own text, ``client`` names who began it. ``conditions`` are the conditional
     headers of its creation, by lower-case names. Bytes after ``verified`` are not known to be right; None:
@@ -111,8 +111,8 @@ class ResumableUploads:
     def create(
         self, key: str, length: int, metadata: str, conditions: Mapping[str, str], client: str = ""
     ) -> ResumableUpload:
-        """A new upload of ``length`` bytes for ``client``. Raises InsufficientStorage if they would not fit
-        beside what the open ones still need, Overloaded, and ShareExceeded if the client leaves too few
+        """A new upload of ``length`` bytes for ``client``. Raises InsufficientStorage if there is no room for
+        them and for the rest of the open ones, Overloaded, and ShareExceeded if the client leaves too few
         uploads or bytes for others."""
         upload = ResumableUpload(secrets.token_hex(16), key, length, metadata, conditions, client=client)
         with self._creating, _translated():

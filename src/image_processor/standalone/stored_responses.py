@@ -49,7 +49,7 @@ DELETE FROM responses WHERE number IN (
 )
 """
 _FILES = ("", "-wal", "-shm")
-"""What SQLite adds to the name of a file for those beside it."""
+"""What SQLite adds to the name of a file for those next to it."""
 
 _NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})

@@ -48,7 +48,7 @@ class SqliteEventQueue:
         for row in self._execute(_DUE, {"now": to_micros(now), "limit": limit}):
             if queued := _queued(row):
                 due += queued
-            else:  # or it would be due for ever, before all others
+            else:  # or it would stay due, before all others
                 values = {"id": row["id"], "due_at": None, "error": "the message cannot be decoded"}
                 self._execute(_POSTPONE, values)
         return tuple(due)

@@ -1,6 +1,5 @@
-"""Delivery, step 4: what responses say beside what is stored. Of the read path, a hit server needs this
-part only.
-"""
+"""Delivery, step 4: what responses say in addition to what is stored. Of the read path, a hit server needs
+this part only."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ _NOT_MODIFIED = frozenset({"etag", "last-modified", "cache-control", "vary", "ac
 
 
 class Presentation(Struct, frozen=True):
-    """What the responses for one stored rendition say beside what is stored with it.
+    """What the responses for one stored rendition say in addition to what is stored with it.
 
     ``headers`` are those of the rendition, ``error_headers`` those of a 412 or 416. ``cache_control`` applies
     to an object without a Cache-Control of its own, ``fixed_cache_control`` to every object. No cache may

@@ -133,6 +133,6 @@ def named(name: str) -> Transformation | None:
 def is_rendition_name(name: str) -> bool:
     """Whether the last segment of a key names a rendition of any version of this program.
 
-    Renditions of older versions can be deleted that way, and other objects beside them are not.
+    Renditions of older versions can be deleted that way, and other objects next to them are not.
     """
     return _RENDITION_NAME.fullmatch(name) is not None

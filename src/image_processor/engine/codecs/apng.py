@@ -25,7 +25,7 @@ _DEFAULT_DENOMINATOR = 100
 _SHARED = frozenset({b"PLTE", b"tRNS"})
 """The chunks that each frame needs. Those about colour are written once for all frames."""
 _WORK_FRAMES = 4
-"""Canvases beside those that are kept: before, with and after a frame, and the frame."""
+"""Canvases in addition to those that are kept: before, with and after a frame, and the frame."""
 
 
 class _Frame(Struct):

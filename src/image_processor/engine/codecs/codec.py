@@ -176,7 +176,7 @@ class Codec(Struct, frozen=True, kw_only=True):
     check: Callable[[bytes, Limits], None] = _accept
     """Raises Refused for what the structure of the file alone rules out."""
     is_truncated: Callable[[bytes, int], bool] = _never
-    """Whether the file announces more bytes than it has. False also where only decoding can tell."""
+    """Whether the file announces more bytes than it has. False also where only decoding shows it."""
     lacks_end: Callable[[bytes, int], bool] | None = None
     """A slower check for a missing end, used where truncated files are accepted."""
     decodes_partially: Callable[[bytes, int], bool] = _never

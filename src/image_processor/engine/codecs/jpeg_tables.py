@@ -12,7 +12,7 @@ _HUFFMAN_HEAD = 17
 
 
 def needs_all_tables(data: bytes) -> bool:
-    """Whether each table is used before it is defined again, and segments have no bytes beside."""
+    """Whether each table is used before it is defined again, and segments have no other bytes."""
     tables = _Tables()
     try:
         return (

@@ -1,6 +1,6 @@
 """Every format that the engine reads or writes, by its name in domain/formats.py.
 
-To add one: a row in domain/formats.py, a module beside this one that ends in a `Codec`, and a line here.
+To add one: a row in domain/formats.py, a module next to this one that ends in a `Codec`, and a line here.
 """
 
 from __future__ import annotations

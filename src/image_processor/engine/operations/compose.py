@@ -25,7 +25,7 @@ Frames = list[pyvips.Image]
 
 
 class CompositionContext(Struct, frozen=True):
-    """What an operation may need besides its own parameter.
+    """What an operation may need in addition to its own parameter.
 
     ``remaining`` is the transformation without what the decode plan and ``placement`` have resolved;
     ``images`` are the decoded overlay images.

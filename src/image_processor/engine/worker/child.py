@@ -96,7 +96,8 @@ def _serve_request(request: messages.Request, channel: Channel, files: int) -> N
 
 
 def _read_original(descriptor: int, size: int, channel: Channel) -> bytes:
-    """Read the original's file, and tell the parent, which checks that it has not changed meanwhile."""
+    """Read the original's file, and report that to the parent, which checks that it has not changed
+    meanwhile."""
     try:
         # One call, which reads into the bytes that it returns: so they are in memory once.
         data = os.pread(descriptor, size, 0)

@@ -210,7 +210,7 @@ class NewPixels(Struct, frozen=True):
 
 class KeptPixels:
     """The pixels of one original while it is rendered. ``files`` are kept; new ones may have ``max_bytes``.
-    ``version`` is None where it cannot be told."""
+    ``version`` is None where it is not known."""
 
     def __init__(
         self,

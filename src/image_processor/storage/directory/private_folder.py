@@ -119,9 +119,9 @@ class PrivateFolder:
         with os.fdopen(file, "rb") as stream:
             return _decode(stream.read())
 
-    def write_attributes(self, key: str, versions: dict[str, Attributes], beside: TemporaryFile) -> None:
-        """Replace the stored attributes of a key atomically. The new ones are written ``beside`` a file."""
-        with _new_file(beside.folder) as temporary:
+    def write_attributes(self, key: str, versions: dict[str, Attributes], written: TemporaryFile) -> None:
+        """Replace the stored attributes of a key atomically, by a file in the folder of ``written``."""
+        with _new_file(written.folder) as temporary:
             write_all(temporary.fd, msgspec.json.encode(Sidecar(key, versions)))
             self.move(temporary, _sidecar_path(key))
 

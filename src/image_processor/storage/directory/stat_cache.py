@@ -48,7 +48,7 @@ class StatCache:
 
     def read(self, stored: StoredObject, start: int, stop: int) -> bytearray | None:
         """Bytes of the cached object ``stored``. None if it is unknown or its file has changed, and if the
-        bytes are not in the kernel's page cache, or the file system does not tell."""
+        bytes are not in the kernel's page cache, or the file system does not say."""
         key = stored.entry.key
         identity, known = self._objects.get(key, (None, None))
         if known is None or known != stored:

@@ -1,8 +1,7 @@
 """Object store adapter: objects as ordinary files under a root folder.
 
-A key is a relative path, and every file that a user copies into the folder is an object. Keys that a
-file system cannot hold as names, and everything besides the objects' bytes, lie in
-ROOT/.image-processor.
+A key is a relative path, and every file that a user copies into the folder is an object. Keys that a file
+system cannot hold as names, and everything except the objects' bytes, lie in ROOT/.image-processor.
 """
 
 from __future__ import annotations

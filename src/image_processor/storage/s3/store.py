@@ -72,7 +72,7 @@ class S3Store:
             try:
                 return client.head(key)
             except NotFound:
-                # A response to HEAD has no body to tell a missing key from a missing bucket.
+                # HEAD has no body that distinguishes a missing key from a missing bucket.
                 with client.open(key) as opened:
                     return StoredObject(opened.entry, opened.attributes)
 
@@ -188,9 +188,9 @@ class S3Store:
 
     @contextmanager
     def _denials(self, key: str) -> Iterator[None]:
-        """Raise Unreadable for an object that S3 lists but does not hand out: one of another owner, encrypted
-        with a KMS key that is denied, or archived (403 InvalidObjectState). If the listing is denied, too,
-        or does not show it, the role or the bucket is at fault: Unavailable."""
+        """Raise Unreadable for an object that S3 lists but does not return: one of another owner, encrypted
+        with a KMS key that is denied, or archived (403 InvalidObjectState). If the listing is denied, too, or
+        does not show it, the role or the bucket is at fault: Unavailable."""
         try:
             yield
         except AccessDenied as denied:

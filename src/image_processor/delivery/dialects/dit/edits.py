@@ -344,7 +344,7 @@ def _effort(format_: str, value: Any, name: str, builder: RequestBuilder) -> Non
 
 
 def _request_effort(value: Any, builder: RequestBuilder) -> None:
-    """The effort beside the edits, for WebP: truncated, and 4 if it is none from 0 to 6."""
+    """The effort next to the edits, for WebP: truncated, and 4 unless it is 0 to 6."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     effort = int(value) if is_number and -1 < value < 7 else _DEFAULT_WEBP_EFFORT
     builder.values["effort"] = round(effort * 9 / _MAX_EFFORT["webp"])

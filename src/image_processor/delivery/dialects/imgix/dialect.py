@@ -110,8 +110,8 @@ class Imgix(Struct, frozen=True):
         """Whether the signature is valid: MD5 of a token, then the path and the query without `s` as they
         arrived. Without a token nothing is verified.
 
-        A hash of a secret followed by a text can be extended by whoever knows the hash, with bytes that pad
-        it. These are not printable, so a signed URL may have printable ASCII only.
+        A hash of a secret followed by a text can be extended by anyone who knows the hash, with bytes that
+        pad it. These are not printable, so a signed URL may have printable ASCII only.
         """
         match = _SIGNATURE.search(query)
         if not self.tokens or match is None:
