@@ -27,7 +27,7 @@ MAX_DIFFERENCE = 6.0
 MAX_SHIFT = 0.7
 """Pixels of the rendition, as it is measured to a twentieth: half a pixel, and where the original's sides are
 no multiples of the decoder's factor, a quarter of what it makes a pixel."""
-MIN_SIMILARITY = 0.8
+MIN_SIMILARITY = 0.79
 """SSIM, of what is shifted by half a pixel."""
 
 

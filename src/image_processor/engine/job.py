@@ -101,14 +101,15 @@ def run_job(
     timing = AnimationTiming(job.source.delays, job.source.header.loop) if job.animated else AnimationTiming()
     encoded = _encoded(frames, job.remaining, profile, timing).body
     body, kept = encoded, None
-    if _is_like_original(frames, job):
+    size = Size(frames[0].width, frames[0].height)
+    if _is_like_original(len(frames), size, job):
         from .keep_smaller import EncodedFrames, smaller  # noqa: PLC0415 - not needed for most renditions
 
         whole = EncodedFrames(frames, timing, profile, encoded)
         body, kept = smaller(data, job.source.header, job.remaining, whole)
     metadata = ImageMetadata(
-        width=frames[0].width,
-        height=frames[0].height,
+        width=size.width,
+        height=size.height,
         format=job.remaining.format,
         frames=_frame_count(body, job),
         alpha=bool(frames[0].hasalpha()),
@@ -119,14 +120,13 @@ def run_job(
     return FinishedRendition(body, metadata, rendered - started, time.perf_counter() - rendered)
 
 
-def _is_like_original(frames: Sequence[pyvips.Image], job: RenditionJob) -> bool:
+def _is_like_original(count: int, size: Size, job: RenditionJob) -> bool:
     """Whether `keep_smaller` applies: in format, size and number of frames the rendition is the original."""
     header, remaining = job.source.header, job.remaining
     # A format without animation shows the still that is there for programs that do not know animations.
-    same_frames = len(frames) == header.frames or not FORMATS[header.format].animation
+    same_frames = count == header.frames or not FORMATS[header.format].animation
     same_kind = remaining.format == header.format and same_frames
-    same_size = (frames[0].width, frames[0].height) == (header.width, header.height)
-    return remaining.keep_smaller and same_kind and same_size
+    return remaining.keep_smaller and same_kind and size == header.upright
 
 
 def _frame_count(body: bytes, job: RenditionJob) -> int:

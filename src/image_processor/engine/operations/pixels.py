@@ -33,10 +33,10 @@ def resize(image: pyvips.Image, size: Size, sides: tuple[float, float] | None = 
     """Scale to exactly ``size``: Lanczos 3 down, bicubic up, on premultiplied colours, so that no edge takes
     the colour of transparent pixels. ``sides`` are those that the image would have with the parts of pixels
     that it lacks, or has too much, at its right and bottom: at most half a pixel."""
-    sides = sides or (image.width, image.height)
-    if (image.width, image.height) == (size.width, size.height):
+    whole = image.width, image.height
+    if whole == (size.width, size.height):
         return image
-    return premultiplied(image, partial(_scale, size=size, sides=sides))
+    return premultiplied(image, partial(_scale, size=size, sides=sides or whole))
 
 
 def resize_linear(image: pyvips.Image, size: Size) -> pyvips.Image:
