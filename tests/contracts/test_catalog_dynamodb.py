@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -47,8 +48,8 @@ def error(name: str, message: str = "confidential", status: int = 400) -> Reply:
     return Reply(status, json.dumps({"__type": PREFIX + name, "message": message}).encode())
 
 
-def response(fields: dict[str, object]) -> Reply:
-    return Reply(body=json.dumps(fields).encode())
+def response(fields: dict[str, object], **headers: str) -> Reply:
+    return Reply(body=json.dumps(fields).encode(), headers=headers)
 
 
 def sent(seen: Seen) -> dict[str, Any]:
@@ -448,6 +449,41 @@ def test_settings_come_from_the_environment(table: str, monkeypatch: pytest.Monk
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     with pytest.raises(InvalidSettings, match="AWS_ACCESS_KEY_ID"):
         DynamoCatalog(table)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(hours=-1)])
+def test_a_lease_ends_by_the_clock_of_the_table(
+    table: str, ahead: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the first worker and of the second, the clock of one is wrong by an hour."""
+
+    def now(error: timedelta) -> datetime:
+        monkeypatch.setattr(client_module, "_now", lambda: datetime.now(UTC) + error)
+        return client_module._now()
+
+    for number, (first_error, second_error) in enumerate([(ahead, timedelta()), (timedelta(), ahead)]):
+        first, second = (aws.open_catalog(aws.address(), table) for _ in range(2))
+        for catalog, error in ((first, first_error), (second, second_error)):
+            now(error)
+            assert catalog.get("none") is None  # the response tells the time
+        key = f"{number}.jpg"
+        acquire(first, key, now=now(first_error))
+        with pytest.raises(LeaseBusy):
+            acquire(second, key, now=now(second_error) + LEASE - timedelta(seconds=10))
+        acquire(second, key, now=now(second_error) + LEASE + timedelta(seconds=10))
+
+
+def test_clocks_that_agree_within_seconds_are_not_corrected(monkeypatch: pytest.MonkeyPatch) -> None:
+    dates = {"": 0.0, "yesterday": 0.0, "Wed, 21 Oct 2015 07:28:00 -0000": 0.0}
+    moment = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    dates |= {format_datetime(moment - timedelta(seconds=ahead)): ahead for ahead in (30.0, -30.0)}
+    dates |= {format_datetime(moment - timedelta(seconds=ahead)): 0.0 for ahead in (4.0, -4.0)}
+    monkeypatch.setattr(client_module, "_now", lambda: moment)
+    for date, ahead in dates.items():
+        with scripted(response({}, Date=date)) as script:
+            catalog = aws.open_catalog(script.address, "table")
+            catalog.get("id")
+            assert catalog._http.clock_error.total_seconds() == ahead, date
 
 
 def hold(

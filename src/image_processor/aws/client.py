@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from math import inf
 from typing import IO, TYPE_CHECKING, TypeVar
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 # Of S3, 503 is "Slow Down" ("Best practices design patterns: optimizing Amazon S3 performance").
 _THROTTLED_STATUSES = frozenset({429, 503})
 _BLOCK = 256 * 1024
+_AGREEMENT = timedelta(seconds=5)
+"""Clocks that differ by less agree: a response shows seconds, and takes some time."""
+
 _MAX_BODY = 64 * 1024 * 1024
 """Bytes of a response that `Client.send` holds in memory. DynamoDB's longest has 16 MiB."""
 
@@ -85,7 +88,8 @@ class Client:
     """One API at one endpoint. Safe for threads: each running request has a connection of its own,
     and up to ``max_idle`` are kept for later ones.
 
-    A request may be sent more than once, so it must be idempotent.
+    A request may be sent more than once, so it must be idempotent. ``clock_error`` is how much this machine's
+    clock is ahead of that of the API, as of the last response: zero if they agree within seconds.
     """
 
     _sign: Sign = staticmethod(signed_headers)
@@ -108,6 +112,7 @@ class Client:
         self._idle: deque[Connection] = deque(maxlen=max_idle)
         self._retries = retries
         self._sleep = sleep or time.sleep
+        self.clock_error = timedelta()
 
     def close(self) -> None:
         """Close the kept connections."""
@@ -213,7 +218,7 @@ class Client:
             request.body.sha256,
             self._scope,
             self._credentials(),
-            datetime.now(UTC),
+            _now(),
         )
         headers["content-length"] = str(request.body.size)
         content = request.body.content
@@ -222,10 +227,20 @@ class Client:
         try:
             deadline = self._retries.deadline
             seconds = inf if deadline is None else deadline.remaining
-            return connection.request(request.method, target, headers, content, seconds=seconds)
+            stream = connection.request(request.method, target, headers, content, seconds=seconds)
         except BaseException:
             connection.close()
             raise
+        self._compare_clocks(stream.headers.get("date", ""))
+        return stream
+
+    def _compare_clocks(self, date: str) -> None:
+        """Note what the ``date`` of a response says of this machine's clock."""
+        from email.utils import parsedate_to_datetime  # noqa: PLC0415 - http.client has loaded it
+
+        with suppress(ValueError, TypeError):  # no date; one without a time zone
+            error = _now() - parsedate_to_datetime(date)
+            self.clock_error = error if abs(error) > _AGREEMENT else timedelta()
 
     @cached_property
     def _tls(self) -> SSLContext | None:
@@ -260,6 +275,10 @@ def _failure_of(status: int) -> _Failure | None:
     if status in _THROTTLED_STATUSES:
         return _Failure(f"status {status}", is_throttled=True)
     return _Failure(f"status {status}") if status >= 500 else None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _random() -> float:

@@ -1,7 +1,8 @@
 """Catalog adapter: records in one DynamoDB table, without an SDK (docs/adr/0007).
 
 Every change is one conditional write, so no two callers can both find its condition true. A lease is
-three attributes of the record's item: `claim_token`, `claim_owner` and `claim_expires_at`.
+three attributes of the record's item: `claim_token`, `claim_owner` and `claim_expires_at`. The last one is a
+time by the table's clock, which responses show: clocks of workers may be wrong.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from .schema import (
     TABLE,
     UNSHARDED,
     Item,
+    Value,
     from_item,
     has_record,
     outbox_of,
@@ -122,10 +124,10 @@ class DynamoCatalog:
         lease = {
             "claim_token": to_value(token),
             "claim_owner": to_value(owner),
-            "claim_expires_at": to_value(to_micros(expires_at)),
+            "claim_expires_at": self._table_time(expires_at),
         }
         created = {name: value for name, value in to_item(record).items() if name != "id"}
-        values = {"now": to_value(to_micros(now))}
+        values = {"now": self._table_time(now)}
         try:
             item = self._update(record.id, _IS_FREE, values, Update(lease, created))
         except PreconditionFailed:
@@ -136,7 +138,7 @@ class DynamoCatalog:
         self, lease: Lease, *, now: datetime, duration: timedelta, messages: Sequence[OutboxMessage] = ()
     ) -> Lease:
         renewed = extended(lease, now + duration, messages)
-        expires_at = {"claim_expires_at": to_value(to_micros(renewed.expires_at))}
+        expires_at = {"claim_expires_at": self._table_time(renewed.expires_at)}
         self._update_leased(lease, Update(expires_at, add=_outbox(messages)))
         return renewed
 
@@ -196,7 +198,7 @@ class DynamoCatalog:
         lease = {
             "claim_token": to_value(new_token()),
             "claim_owner": to_value(owner),
-            "claim_expires_at": to_value(to_micros(now + duration)),
+            "claim_expires_at": self._table_time(now + duration),
         }
         condition, values = "attribute_not_exists(#claim_owner) OR #claim_owner = :claim_owner", {}
         if ended is not None:
@@ -223,7 +225,7 @@ class DynamoCatalog:
     def holder(self, role: str, now: datetime) -> str | None:
         item = self._role_item(role)
         lease = _role_lease(item)
-        if lease is None or int(item["claim_expires_at"]["N"]) <= to_micros(now):
+        if lease is None or int(item["claim_expires_at"]["N"]) <= int(self._table_time(now)["N"]):
             return None
         return lease.owner
 
@@ -370,6 +372,10 @@ class DynamoCatalog:
         response = self._client.call("UpdateItem", **self._key(id_), **arguments, ReturnValues="ALL_NEW")
         item: Item = response["Attributes"]
         return item
+
+    def _table_time(self, moment: datetime) -> Value:
+        """A moment of this machine's clock, by that of the table."""
+        return to_value(to_micros(moment - self._http.clock_error))
 
     def _key(self, id_: str) -> dict[str, Any]:
         return {"TableName": self._table, "Key": {"id": to_value(id_)}}
