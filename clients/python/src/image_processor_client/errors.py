@@ -164,9 +164,10 @@ class Skipped(ApiError):
 
 
 class TooManyRequests(ApiError):
-    """Too many requests (429); ``retry_after`` says when the next one is read."""
+    """Too much at a time from one client, or too many unknown tokens from one address (429); ``retry_after``
+    says when to try again."""
 
-    codes = frozenset({"too-many-requests"})
+    codes = frozenset({"share-exceeded", "too-many-requests"})
     retryable = True
 
 
