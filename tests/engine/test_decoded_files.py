@@ -206,6 +206,20 @@ def test_a_child_decodes_where_a_file_is_too_short(
     assert decoded.counts() == DecodedCounts(1, PIXELS, found=1, decoded=2)
 
 
+def test_pixels_that_would_take_much_of_the_allowed_memory_are_not_kept(
+    original: Path, tmp_path: Path, renderers: tuple[IsolatedRenderer, IsolatedRenderer]
+) -> None:
+    renderer, decoded = renderers[0], DecodedFiles(tmp_path, 2**30)
+    renderer.decoded = decoded
+    enough = 64 * 1024**2
+    original.write_bytes(encoded(photograph("astronaut.png").resize((2400, 1200)), "jpeg"))
+    for max_memory in (enough, enough, 2 * enough):
+        assert decoded.counts().files == 0
+        limits = Limits(max_memory=max_memory)
+        renderer.render(opened(original), [parse("w=2300")], limits, summary=False)
+    assert decoded.counts().bytes == 2400 * 1200 * 3
+
+
 @pytest.mark.parametrize("fault", ["no room", "no folder", "full"])
 def test_without_room_renditions_are_made_and_nothing_is_kept(
     original: Path, tmp_path: Path, renderers: tuple[IsolatedRenderer, IsolatedRenderer], fault: str

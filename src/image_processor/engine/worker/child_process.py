@@ -156,7 +156,7 @@ class ChildProcess:
                 self._await_reply(until)
                 message, body = self._receive(missing, allowed, until)
                 if isinstance(message, messages.Decoded):
-                    new = self._receive_pixels(message, kept, until)
+                    new = self._receive_pixels(message, request.max_new_pixels, kept, until)
                     continue
                 if isinstance(message, messages.Done) and kept:
                     kept.finish(message.used, new)
@@ -227,10 +227,9 @@ class ChildProcess:
                 raise ChildLost(Refused(Reason.TOO_SLOW, f"expected a reply, got {got}"))
 
     def _receive_pixels(
-        self, message: messages.Decoded, kept: KeptPixels | None, until: float
+        self, message: messages.Decoded, max_bytes: int, kept: KeptPixels | None, until: float
     ) -> NewPixels | None:
         """Write the pixels that follow to a file; None without room. Raises ValueError for too many."""
-        max_bytes = kept.max_bytes if kept else 0
         if kept is None or not 0 < message.count <= max_bytes:
             raise ValueError(f"expected at most {max_bytes} bytes of pixels, got {message.count}")
         got = f"a part of the pixels within {_TRANSFER_SECONDS} s"

@@ -24,6 +24,9 @@ from .child_process import ChildLost, ChildProcess, Message
 from .decoded_files import DecodedFiles, KeptPixels
 from .resource_limits import cpu_seconds_of
 
+_MEMORY_SHARE = 8
+"""Pixels that are kept take memory in addition to decoding: at most an eighth of `Limits.max_memory`."""
+
 
 class IsolatedRenderer:
     """Renders in a child process that may die. Each thread needs its own: only `abort` is thread-safe.
@@ -149,7 +152,7 @@ class IsolatedRenderer:
             tuple(overlays),
             len(data) if isinstance(data, OriginalFile) else None,
             tuple(kept.files) if kept else (),
-            kept.max_bytes if kept else 0,
+            min(kept.max_bytes, limits.max_memory // _MEMORY_SHARE) if kept else 0,
         )
         bodies = [data, *overlays.values()]
         images: dict[int, RenderedImage] = {}
