@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,13 +16,17 @@ pytest_plugins = ("support.aws_emulation.fixture",)
 settings.register_profile("house", deadline=None, print_blob=True)
 settings.load_profile("house")
 
-# What collection makes lives until the end. To look through it again and again takes time and finds nothing.
-gc.disable()
 
-
-def pytest_collection_finish() -> None:
-    gc.freeze()
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What collection makes lives until the end. To look through it again and again takes time and finds
+    nothing."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 SHARED_AWS = "tests/aws/"
