@@ -59,14 +59,16 @@ class NoTracer:
 
 
 class WorkerHooks(Struct, frozen=True):
-    """What workers call: ``on_unsent`` after an outcome with an event to be sent, ``on_full`` when an upload
-    failed for want of space, all of ``on_outcome`` after each outcome with the seconds that it took.
-    ``tracer`` makes what traces one worker's uploads."""
+    """What workers call."""
 
     on_unsent: Callable[[], object] = lambda: None
+    """After an outcome with an event to be sent."""
     on_full: Callable[[InsufficientStorage], object] = lambda _: None
+    """When an upload failed for want of space."""
     on_outcome: tuple[Callable[[Outcome, float], object], ...] = ()
+    """All of these after each outcome, with the seconds that it took."""
     tracer: Callable[[], UploadTracer | NoTracer] = NoTracer
+    """Makes what traces one worker's uploads."""
 
 
 @contextmanager

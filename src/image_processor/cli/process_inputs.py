@@ -20,14 +20,16 @@ _NAME = "FILE|DIR"
 
 
 class Input(Struct, frozen=True):
-    """One input. ``names`` are its files, relative to ``directory``; that of a single file is the folder that
-    it is in. ``is_whole`` says that all files below it were given. The last ``folders`` parts of the
-    directory's path are part of the keys."""
+    """One input."""
 
     directory: Path
+    """The directory, or the folder of a single file."""
     names: tuple[str, ...]
+    """Its files, relative to ``directory``."""
     is_whole: bool
+    """Whether all files below the directory were given."""
     folders: int = 0
+    """How many of the last parts of the directory's path are part of the keys."""
 
     def upload(self, name: str) -> Upload:
         """The upload of a file. Its bucket is the path of a directory."""

@@ -74,39 +74,40 @@ class Geometry(Protocol):
 
 
 class RenditionRequest(Struct, frozen=True):
-    """What a URL asks for of the original ``key``.
-
-    ``values``: transformation fields, each valid by itself, without the format.
-    ``format``: a writable format, AUTO, or None for the original's.
-    ``qualities``: by format, where the URL does not give one quality for all formats.
-    ``preset``: the name of a preset of the recipe.
-    ``hinted``: the fields, `width` or `dpr`, that client hints give.
-    ``signed``: whether a signature was verified.
-    ``sizing``: how the output size depends on the original's.
-    ``crop``: becomes the region. ``focus``: becomes the focal point; in pixels of the original.
-    ``geometry``: fields that depend on the original's size in other ways. ``source_formats``: the
-    format in place of an original's own, by that.
-    ``filename``, ``attachment``: for Content-Disposition.
-    ``expires``: the Unix time after which no cache may answer with the rendition, for URLs whose expiry the
-    CDN does not verify. ``max_age``: the seconds that a cache may keep it.
-    """
+    """What a URL asks for of one original."""
 
     key: str
+    """The key of the original."""
     values: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """Fields of the transformation without the format, each valid by itself."""
     format: str | None = None
+    """A writable format, AUTO, or None for the original's."""
     qualities: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Qualities by format, if the URL does not give one for all formats."""
     preset: str | None = None
+    """The name of a preset of the recipe."""
     hinted: tuple[str, ...] = ()
+    """The fields, `width` or `dpr`, that client hints give."""
     signed: bool = False
+    """Whether a signature was verified."""
     sizing: SizingRule | None = None
+    """How the size of the output depends on the original's."""
     crop: CropSpec | None = None
+    """Becomes the region."""
     focus: tuple[float, float] | None = None
+    """Becomes the focal point; in pixels of the original."""
     geometry: Geometry | None = None
+    """Fields that depend on the original's size in other ways."""
     source_formats: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """By the format of an original, the one in its place."""
     filename: str | None = None
+    """For Content-Disposition, as ``attachment``."""
     attachment: bool = False
     expires: float | None = None
+    """The Unix time after which no cache may answer with the rendition, for URLs whose expiry the CDN does
+    not verify."""
     max_age: int | None = None
+    """How many seconds a cache may keep the rendition."""
 
 
 def parse_request(url: ParsedUrl, *, signed: bool) -> RenditionRequest:

@@ -40,24 +40,26 @@ _CACHED_ORIGINALS = 4096
 
 
 class RenditionRef(Struct, frozen=True):
-    """One rendition of the original ``key``, and the key under which it is stored.
-
-    ``declared``: the recipe declares it for this original, so that ingest makes it with the others, unless
-    it is ``lazy``: then its first view makes it.
-    ``transformation``: None if the stored key does not say it.
-    ``vary``: the request headers that decided which rendition it is.
-    ``filename``, ``attachment``: for Content-Disposition. ``expires``, ``max_age``: as in `RenditionRequest`.
-    """
+    """One rendition of an original, and where it is stored."""
 
     key: str
+    """The key of the original."""
     stored_key: str
+    """The key of the rendition."""
     transformation: Transformation | None
+    """None if the stored key does not say it."""
     declared: bool
+    """Whether the recipe declares it for this original. Then ingest makes it with the others, unless it is
+    lazy."""
     lazy: bool = False
+    """Whether its first view makes it."""
     vary: tuple[str, ...] = ()
+    """The request headers that decided which rendition it is."""
     filename: str | None = None
+    """For Content-Disposition, as ``attachment``."""
     attachment: bool = False
     expires: float | None = None
+    """As in `RenditionRequest`, also ``max_age``."""
     max_age: int | None = None
 
     @property

@@ -305,9 +305,7 @@ class CatalogEntry(Struct, frozen=True):
 
 
 class RecordState(Struct, frozen=True):
-    """What decides whether a record is current. ``renditions`` are the versions of its renditions by key;
-    ``format`` and ``alpha`` are those of its original, None and False if it is not known. ``has_focus``: its
-    plan is its own, because somebody has set its focus."""
+    """What decides whether a record is current."""
 
     key: str
     status: Status
@@ -315,9 +313,13 @@ class RecordState(Struct, frozen=True):
     fingerprint: str | None
     reason: Reason | None
     renditions: Mapping[str, str]
+    """The versions of its renditions by key."""
     format: str | None = None
+    """That of its original; None if it is not known."""
     alpha: bool = False
+    """Whether its original has alpha; False if that is not known."""
     has_focus: bool = False
+    """Whether somebody has set its focus: then its plan is its own."""
 
 
 class Neighbours(Struct, frozen=True):

@@ -44,23 +44,24 @@ class PyramidPlan(Struct, frozen=True):
 
 
 class OpenedSource(Struct, frozen=True):
-    """An original, opened at the size that its levels need; no frame is decoded yet.
-
-    ``image`` stacks ``frames`` frames: all of the source's, or its first. ``shrink`` is the factor by which
-    the decoder shrinks. ``base`` is the size of the largest level, ``stages`` lead from it to the others.
-    ``profile`` will be embedded in the renditions. ``keeps_colours`` says that the pixels stay in the
-    colour space of that profile.
-    """
+    """An original, opened at the size that its levels need. No frame is decoded yet."""
 
     source: DecodePlan
     image: pyvips.Image
+    """The frames, stacked: all of the source's, or its first."""
     frames: int
+    """How many frames are stacked."""
     shrink: int
+    """The factor by which the decoder shrinks."""
     base: Size
+    """The size of the largest level."""
     stages: tuple[Stage, ...]
+    """Lead from the largest level to the others."""
     plan: PyramidPlan
     profile: bytes | None
+    """Will be embedded in the renditions."""
     keeps_colours: bool
+    """Whether the pixels stay in the colour space of ``profile``."""
 
 
 def open_source(

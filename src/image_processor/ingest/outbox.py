@@ -31,17 +31,16 @@ _MAX_WAITING_BYTES = 100_000
 
 
 class Outbox(Struct, frozen=True):
-    """``kinds`` are the messages that an installation wants.
-
-    The worker itself sends the kinds of ``senders``; another thread reads the others from the catalog.
-    ``renditions_url`` is the base URL of renditions in events. Messages of other kinds are removed unless it
-    ``keeps_other_kinds``: a command may not know all that the installation wants.
-    """
+    """The messages about outcomes that an installation wants, and how they are sent."""
 
     kinds: frozenset[MessageKind] = frozenset()
+    """The kinds of messages that are wanted."""
     senders: Mapping[MessageKind, Send] = field(default_factory=lambda: MappingProxyType({}))
+    """What sends the kinds that the worker itself sends. Another thread reads the others from the catalog."""
     renditions_url: str | None = None
+    """The base URL of renditions in events."""
     keeps_other_kinds: bool = False
+    """Whether messages of other kinds are kept: a command may not know all that the installation wants."""
 
     def of_completion(
         self, lease: Lease, record: Record, at: datetime, *, invalidate: bool

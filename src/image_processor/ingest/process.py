@@ -66,21 +66,20 @@ _IO_THREADS = 8
 
 
 class Processor(Inspector, frozen=True, kw_only=True):
-    """An Inspector that also does the work it finds.
-
-    ``lease_duration`` should be longer than the longest render: when a lease expires, another worker
-    may do the same work again, which is safe but wasteful. ``owner`` names this worker in leases;
-    ``unreleased`` is shared by the processors of one owner. ``open_original`` opens originals for ``render``
-    where they are files on this machine.
-    """
+    """An Inspector that also does the work it finds."""
 
     render: Renderer
     owner: str
+    """The name of this worker in leases."""
     lease_duration: timedelta
+    """Longer than the longest render. When a lease expires, another worker may do the same work again, which
+    is safe but wasteful."""
     clock: Callable[[], datetime]
     outbox: Outbox = Outbox()
     unreleased: UnreleasedLeases = field(default_factory=UnreleasedLeases)
+    """Shared by the processors of one owner."""
     open_original: OpenOriginal | None = None
+    """Opens originals for ``render``, where they are files on this machine."""
 
     def process(self, upload: Upload) -> Outcome:
         """Make renditions and record of the upload's key agree with its current original.

@@ -94,14 +94,16 @@ _Check = Callable[[], list[Finding]]
 
 
 class Reconciler(Inspector, frozen=True, kw_only=True):
-    """An Inspector of all keys. ``threads`` requests wait for the stores at a time. ``outboxes`` are searched
-    where the workers themselves send what is in them. ``invalidate`` has a CDN forget what is deleted. If
-    more than ``deletion_limit`` percent of the originals are gone, no deletion is found but HELD."""
+    """An Inspector of all keys."""
 
     threads: int = 1
+    """How many requests wait for the stores at a time."""
     outboxes: bool = False
+    """Whether outboxes are searched, where the workers themselves send what is in them."""
     invalidate: Send | None = None
+    """Invalidates in a CDN what is deleted."""
     deletion_limit: int = NO_LIMIT
+    """If more than this percentage of the originals is gone, no deletion is found but HELD."""
 
     def findings(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Finding]:
         """Every key that needs work, once. Memory grows by one key per finding. ``should_stop`` is asked

@@ -60,21 +60,21 @@ class Checksum(Struct, frozen=True):
 
 
 class ResumableUpload(Struct, frozen=True):
-    """What is known about an upload, apart from its bytes.
-
-    ``metadata`` is the client's own text, ``client`` names who began it. ``conditions`` are the conditional
-    headers of its creation, by lower-case names. Bytes after ``verified`` are not known to be right; None:
-    all are. ``version`` is that of the original, once it is stored.
-    """
+    """What is known about an upload, apart from its bytes."""
 
     id: str
     key: str
     length: int
     metadata: str = ""
+    """The client's own text."""
     conditions: Mapping[str, str] = field(default_factory=dict)
+    """The conditional headers of its creation, by lower-case names."""
     verified: int | None = None
+    """Bytes after these are not known to be right. None: all are."""
     version: str | None = None
+    """That of the original, once it is stored."""
     client: str = ""
+    """Who began it."""
 
 
 class Usage(Struct, frozen=True):

@@ -17,18 +17,18 @@ _NOT_MODIFIED = frozenset({"etag", "last-modified", "cache-control", "vary", "ac
 
 
 class Presentation(Struct, frozen=True):
-    """What the responses for one stored rendition say in addition to what is stored with it.
-
-    ``headers`` are those of the rendition, ``error_headers`` those of a 412 or 416. ``cache_control`` applies
-    to an object without a Cache-Control of its own, ``fixed_cache_control`` to every object. No cache may
-    use a response after ``expires`` (Unix seconds).
-    """
+    """What the responses for one stored rendition say in addition to what is stored with it."""
 
     headers: Mapping[str, str]
+    """The headers of the rendition."""
     error_headers: Mapping[str, str]
+    """The headers of a 412 or 416."""
     cache_control: str
+    """For an object without a Cache-Control of its own."""
     fixed_cache_control: str | None = None
+    """For every object."""
     expires: float | None = None
+    """The Unix time after which no cache may use a response."""
 
     def response(
         self, method: str, conditions: Mapping[str, str], stored: StoredObject, now: float

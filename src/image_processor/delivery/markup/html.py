@@ -42,22 +42,20 @@ class MarkupOptions(Struct, frozen=True):
 
 
 class Markup(Struct, frozen=True):
-    """The markup of one image.
-
-    ``loader``: JavaScript for next/image; None if no URL leaves the format to the client.
-    ``placeholder``: a data URI; None if the image has no visual summary.
-    ``width``, ``height``: of the widest candidate, in pixels.
-    ``left_out``: which widths are missing, and why.
-    """
+    """The markup of one image."""
 
     img: str
     picture: str
     loader: str | None
+    """JavaScript for next/image; None if no URL leaves the format to the client."""
     css: str
     placeholder: str | None
+    """A data URI; None if the image has no visual summary."""
     width: int
+    """Pixels of the widest candidate, as ``height``."""
     height: int
     left_out: tuple[str, ...]
+    """Which widths are missing, and why."""
 
 
 def render_markup(record: Record, options: MarkupOptions, urls: UrlBuilder) -> Markup:

@@ -55,18 +55,18 @@ class UrlSignature(Struct, frozen=True):
 
 
 class ParsedUrl(Struct, frozen=True):
-    """One of the project's URLs: the ``key`` of an original and canonical ``pairs`` of parameter and value,
-    in canonical order. ``signature`` is None for an unsigned URL.
-
-    ``named`` says that the path names a rendition, which may be stored under that name; ``private`` that
-    the name is that of an on-demand rendition, which only a signature opens.
-    """
+    """One of the project's URLs."""
 
     key: str
+    """The key of an original."""
     pairs: Pairs = ()
+    """Canonical pairs of parameter and value, in canonical order."""
     signature: UrlSignature | None = None
+    """None for an unsigned URL."""
     named: bool = False
+    """Whether the path names a rendition, which may be stored under that name."""
     private: bool = False
+    """Whether the name is that of an on-demand rendition, which only a signature opens."""
 
     @property
     def text(self) -> str:

@@ -30,30 +30,31 @@ from image_processor.domain.transformation import (
 
 
 class Layout(Struct, frozen=True, kw_only=True):
-    """The parameters of one URL that decide sizes.
-
-    ``width`` and ``height``: pixels, a share of the original's side, or None. ``minimum`` and ``maximum``
-    limit both sides of a crop. ``focus``: the focal point and its zoom. ``straighten``: degrees
-    counter-clockwise by which the image is rotated within its frame. ``padding``: top, right, bottom, left,
-    within the size. ``has_alpha_trim``: only transparent pixels are trimmed. ``bars_at``: the number of steps
-    that precede the bars around the image, None if they are a field. ``capped``: no side of the frame is
-    longer than that of the original. ``conditional``: an overlay with the least width and height of an image
-    that shows it.
-    """
+    """The parameters of one URL that decide sizes."""
 
     width: Length | None = None
+    """Pixels, a share of the original's side, or None; as ``height``."""
     height: Length | None = None
     fit: str = "clip"
     ratio: Fraction | None = None
     minimum: tuple[int | None, int | None] = (None, None)
+    """The least sides of a crop."""
     maximum: tuple[int | None, int | None] = (None, None)
+    """The largest sides of a crop."""
     focus: tuple[float, float, float] | None = None
+    """The focal point and its zoom."""
     straighten: float = 0
+    """Degrees counter-clockwise by which the image is rotated within its frame."""
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Top, right, bottom and left, within the size."""
     has_alpha_trim: bool = False
+    """Whether only transparent pixels are trimmed."""
     bars_at: int | None = None
+    """How many steps precede the bars around the image; None if the bars are a field."""
     capped: bool = False
+    """Whether no side of the frame is longer than that of the original."""
     conditional: tuple[Overlay, int, int] | None = None
+    """An overlay, with the least width and height of an image that shows it."""
 
     @property
     def is_needed(self) -> bool:

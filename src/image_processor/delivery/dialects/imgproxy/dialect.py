@@ -37,18 +37,21 @@ _BASE64 = re.compile(r"([A-Za-z0-9_-]+)={0,2}(?:\.([A-Za-z0-9]+))?")
 
 
 class Imgproxy(Struct, frozen=True):
-    """The imgproxy dialect. ``key`` and ``salt`` verify signatures of ``signature_bytes`` (8-32) bytes;
-    ``unsafe`` accepts URLs without one. ``lenient`` and ``buckets`` as for `RequestBuilder`. ``presets`` are
-    the options of named presets, ``watermark`` is the key of the watermark of URLs that name none."""
+    """The imgproxy dialect. ``lenient`` and ``buckets`` as for `RequestBuilder`."""
 
     key: bytes | None = None
+    """Verifies signatures, with ``salt``."""
     salt: bytes = b""
     signature_bytes: int = 32
+    """The length of signatures, 8-32."""
     unsafe: bool = False
+    """Whether URLs without a signature are accepted."""
     lenient: bool = False
     buckets: frozenset[str] = frozenset()
     presets: Presets = NO_PRESETS
+    """The options of named presets."""
     watermark: str | None = None
+    """The key of the watermark of URLs that name none."""
 
     def __repr__(self) -> str:
         return redacted_repr(self, ("key", "salt"))

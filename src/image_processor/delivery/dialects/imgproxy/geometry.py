@@ -46,31 +46,32 @@ class Anchored(Struct, frozen=True):
 
 
 class SizeRules(Struct, frozen=True):
-    """The options of one URL that decide sizes and places.
-
-    ``width`` and ``height`` are 0 where free. ``kind`` is the resizing type. ``crop`` is a width and a
-    height: pixels, a share of the side below 1, or 0 for the whole side. ``extend`` and ``extend_ratio`` say
-    where the image lies in the extended one, None: not extended. ``skipped`` are the formats that are not
-    processed, ``raw``: none is. ``max_source`` are the limits for the original by option.
-    """
+    """The options of one URL that decide sizes and places."""
 
     width: int = 0
+    """Pixels, 0 where free; as ``height``."""
     height: int = 0
     kind: str = "fit"
+    """The resizing type."""
     enlarge: bool = False
     zoom: tuple[float, float] = (1, 1)
     dpr: float = 1
     minimum: tuple[int, int] = (0, 0)
     gravity: Anchored = Anchored()
     crop: tuple[float, float] | None = None
+    """A width and a height: pixels, a share of the side below 1, or 0 for the whole side."""
     crop_gravity: Anchored = Anchored()
     extend: Anchored | None = None
+    """Where the image lies in the extended one; None: not extended. As ``extend_ratio``."""
     extend_ratio: Anchored | None = None
     max_side: int = 0
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     skipped: frozenset[str] = frozenset()
+    """The formats that are not processed."""
     raw: bool = False
+    """Whether no format is processed."""
     max_source: Mapping[str, float] = {}
+    """The limits for the original, by option."""
 
     def apply(
         self, values: Mapping[str, Any], original: ImageMetadata, format_: str | None
