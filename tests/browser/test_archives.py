@@ -181,7 +181,20 @@ def test_an_archive_is_written_to_the_disk_as_it_comes(page: Page, site: Site) -
     assert files_in(archive) == stored_renditions(site)
 
 
-def test_files_that_cannot_be_read_are_named(page: Page, aws: Aws, site: Site) -> None:
+def box(page: Page, selector: str) -> tuple[float, float, float, float]:
+    found = page.locator(selector).bounding_box()
+    assert found is not None
+    return found["x"], found["y"], found["x"] + found["width"], found["y"] + found["height"]
+
+
+def expect_apart(page: Page, one: str, other: str) -> None:
+    (left, top, right, bottom), (x, y, end, low) = box(page, one), box(page, other)
+    assert right <= x or end <= left or bottom <= y or low <= top, (one, other)
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_files_that_cannot_be_read_are_named(page: Page, aws: Aws, site: Site, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
     site.put_all({f"{number}.png": png(60, 40, (number, 0, 90)) for number in range(3)})
     expected = stored_renditions(site)
     gone, busy, cut = (next(key for key in expected if key.startswith(f"{name}.png")) for name in range(3))
@@ -199,6 +212,9 @@ def test_files_that_cannot_be_read_are_named(page: Page, aws: Aws, site: Site) -
     tray = page.get_by_role("complementary", name="The ZIP file that you download")
     expect(tray).to_contain_text(told)
     expect(tray.get_by_role("listitem")).to_have_text(f"{gone} It does not exist any more.")
+    expect_apart(page, ".toast", "#archive")
+    expect_apart(page, "#selection", "#archive")
+    expect_apart(page, ".state", "#sign-out")
     del expected[gone]
     assert files_in(Path(found.value.path()).read_bytes()) == expected
     tray.get_by_role("button", name="Dismiss").click()

@@ -12,7 +12,7 @@ import skimage
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from serving import Site, serving
-from test_library import delete_held
+from test_library import card, delete_held, png
 from timers import hold_timers
 from transfers import drop, drop_from_disk, paste
 from windows import Open
@@ -245,7 +245,7 @@ def test_the_details_show_palette_and_focus(page: Page, site: Site) -> None:
     expect(facts).to_contain_text(f"{x}\u00a0% from the left, {y}\u00a0% from the top")
     expect(facts).to_contain_text(image["blurhash"])
     expect(facts.locator(".palette .swatch")).to_have_count(len(image["palette"]))
-    expect(facts.locator(".palette .swatch").first).to_have_attribute("title", image["palette"][0])
+    expect(facts.locator(".palette .swatch").first).to_have_attribute("title", f"Copy {image['palette'][0]}")
 
 
 def test_reprocessing_shows_the_new_renditions(open_page: Open, site: Site) -> None:
@@ -302,6 +302,23 @@ def test_the_page_reconnects_after_a_restart_of_the_server(browser: Browser, tmp
         expect(page.locator(".card")).to_have_attribute("data-status", "processed")
         expect(page.locator("#state-text")).to_have_text("Up to date")
         page.close()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_a_library_that_cannot_be_read_says_why_until_it_can(open_page: Open, site: Site, width: int) -> None:
+    site.put("a.png", png())
+    page = open_page("about:blank", width=width)
+    problem = {"status": 503, "code": "unavailable", "detail": "The catalog is locked."}
+    page.route("**/images?*", lambda route: route.fulfill(status=503, json=problem))
+    page.goto("/")
+    expect(page.get_by_role("alert")).to_contain_text("The images cannot be shown. The catalog is locked.")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("alert")).to_contain_text("The catalog is locked.")
+    assert page.locator(".toast").count() == 0
+    page.unroute("**/images?*")
+    page.get_by_role("button", name="Try again").click()
+    expect(card(page, "a.png")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_the_page_can_be_used_by_keyboard(page: Page, site: Site) -> None:

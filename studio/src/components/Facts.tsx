@@ -61,13 +61,13 @@ function history(image: Image): Row[] {
     ["Added", added],
     ["Last rendered", changed],
     ["Processed", image.revision > 0 && counted(image.revision, "time", "times")],
-    ["Version", image.version && <Code text={image.version} what="Version" />],
+    ["Version", image.version && <Code text={image.version} what="Version" isLong />],
   ];
 }
 
 function digests({ facts, perceptual_hash, blurhash, thumbhash, id }: Image): Row[] {
   return [
-    ["SHA-256", facts && <Code text={facts.sha256} what="SHA-256" />],
+    ["SHA-256", facts && <Code text={facts.sha256} what="SHA-256" isLong />],
     ["Perceptual hash", perceptual_hash && <Code text={perceptual_hash} what="Perceptual hash" />],
     ["BlurHash", blurhash && <Code text={blurhash} what="BlurHash" />],
     ["ThumbHash", thumbhash && <Code text={thumbhash} what="ThumbHash" />],
@@ -86,9 +86,9 @@ const Copied = ({ text, what }: TextProps) => (
   </>
 );
 
-const Code = ({ text, what }: TextProps) => (
+const Code = ({ text, what, isLong = false }: TextProps & { isLong?: boolean }) => (
   <>
-    <code title={text}>{shortened(text)}</code> <Copy text={text} what={what} />
+    <code title={text}>{isLong ? shortened(text) : text}</code> <Copy text={text} what={what} />
   </>
 );
 

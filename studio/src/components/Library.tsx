@@ -11,7 +11,7 @@ import { Folders } from "./Folders";
 import { Grid } from "./Grid";
 
 export function Library() {
-  if (!library.isLoaded.value) return null;
+  if (!library.isLoaded.value) return <Unread />;
   const isEmpty = library.shown.value.length === 0;
   const filter = library.filter.value;
   if (isEmpty && !isFiltered(filter) && !library.waiting.value.length) return <Empty />;
@@ -23,6 +23,22 @@ export function Library() {
       <Grid />
       {isEmpty && <Nothing />}
       <More />
+    </section>
+  );
+}
+
+// Until the library is read, and in place of one that cannot be read.
+function Unread() {
+  const error = library.loadError.value;
+  if (!error) return <p class="nothing late">Reading the library…</p>;
+  return (
+    <section class="nothing vacant" role="alert">
+      <p>The images cannot be shown. {error}</p>
+      <p class="actions">
+        <button class="button" type="button" onClick={() => void library.reload().catch(() => {})}>
+          Try again
+        </button>
+      </p>
     </section>
   );
 }

@@ -105,7 +105,8 @@ export function start(): void {
     onEvents,
     onReady: (missed) => {
       isConnected.value = true;
-      if (missed || isFirst) library.reload().catch(sayError);
+      // A library that is not loaded says itself why.
+      if (missed || isFirst) library.reload().catch((error) => library.isLoaded.peek() && sayError(error));
       isFirst = false;
     },
     onLost: () => {

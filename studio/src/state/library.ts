@@ -153,7 +153,11 @@ let loading = 0;
 // Reads the first page again; keeps the states that only this page knows.
 export async function reload(): Promise<void> {
   const request = ++loading;
-  const page = await api.page(filter.peek(), PAGE, null);
+  loadError.value = null;
+  const page = await api.page(filter.peek(), PAGE, null).catch((error: Error) => {
+    if (request === loading && !isLoaded.peek()) loadError.value = error.message; // there is nothing to show instead
+    throw error;
+  });
   if (request !== loading) return; // a later request has replaced this one
   batch(() => {
     const recorded = new Set(page.images.map(({ original }) => original));
