@@ -23,9 +23,11 @@ from image_processor.api.work import MAX_UPLOADS
 from image_processor.config.tokens import Scope, create_token
 from image_processor.domain.errors import InsufficientStorage, ShareExceeded
 from image_processor.domain.keys import image_id
+from image_processor.domain.models import Upload
 from image_processor.domain.ports import Attributes
 from image_processor.ingest.dry_run import DryRun
 from image_processor.standalone import resumable_uploads, stored_responses
+from image_processor.standalone.progress import EventType
 from image_processor.standalone.render_pool import RenderPool
 from image_processor.standalone.resumable_uploads import ResumableUploads
 from image_processor.standalone.stored_responses import StoredResponse, StoredResponses
@@ -198,6 +200,20 @@ def test_responses_that_one_address_reads_slowly_make_room_for_others(
     page = b"GET /docs HTTP/1.1\r\nHost: localhost\r\n\r\n"
     assert status_of(send(page)) == 503
     assert status_of(send(page, "127.0.0.2")) == 200
+
+
+def test_many_uploads_of_one_token_do_not_delay_those_of_others(machine: Machine, client: Client) -> None:
+    machine.gate.clear()
+    for number in range(20):
+        client.put(f"/uploads/greedy{number:02}", content=b"a", headers=bearer("greedy"))
+    client.put("/uploads/modest", content=b"a", headers=bearer("modest"))
+    machine.workers.submit(Upload(BUCKET, "dropped"))
+    machine.gate.set()
+    machine.workers.wait_until_idle()
+    started = [event.key for event in machine.progress._history if event.type is EventType.STARTED]
+    assert started[0] == "greedy00"
+    assert set(started[1:4]) >= {"modest", "dropped"}
+    assert len(started) == 22
 
 
 # Renditions and imports ------------------------------------------------------------------------------

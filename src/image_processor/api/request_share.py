@@ -2,7 +2,7 @@
 
 Requests wait for an outcome, for the client's own body, or until their response is read. A client may have as
 many in progress as there is room left for others. Renditions and the page are public, and are not counted:
-many people may come from the address of one proxy.
+many people may come from the address of one proxy. What a request queues is of its client.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from image_processor.domain.errors import Overloaded
+from image_processor.standalone.fair_queue import acting_for
 
 from .access_guard import client_of, is_public
 from .connections import HEALTH_PATH
@@ -35,6 +36,7 @@ class RequestShare:
             await of_error(error)(scope, receive, send)
             return
         try:
-            await self._app(scope, receive, send)
+            with acting_for(client):
+                await self._app(scope, receive, send)
         finally:
             self._slots.release(client)

@@ -1,7 +1,7 @@
 """A queue of uploads and the threads that process them: on one machine, what SQS and Lambda are on AWS.
 
 One worker at a time processes a key, events of the same key share a job, and transient errors are
-retried with growing pauses.
+retried with growing pauses. Clients take turns.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -20,6 +21,7 @@ from image_processor.domain.errors import ImageProcessorError, Unavailable
 from image_processor.domain.keys import check_key, image_id
 from image_processor.domain.models import Outcome, OutcomeStatus, Upload, UploadKind
 
+from .fair_queue import FairQueue
 from .progress import Event, EventType, Progress
 
 MAX_ATTEMPTS = 8
@@ -79,7 +81,7 @@ class Workers:
         self._next_try = next_try
         self._worker_context = worker_context
         self._progress = progress
-        self._waiting: dict[str, _Job] = {}
+        self._waiting: FairQueue[_Job] = FairQueue()
         self._running: set[str] = set()
         self._changed = threading.Condition()
         self._stopping = False
@@ -107,7 +109,7 @@ class Workers:
                 job.join(upload, waiter)
                 self._changed.notify()
                 return waiter
-            self._waiting[upload.key] = _Job(upload, time.monotonic(), waiters=[waiter])
+            self._waiting.add(upload.key, _Job(upload, time.monotonic(), waiters=[waiter]))
             # Published while the lock is held, so that QUEUED always precedes STARTED.
             self._publish(EventType.QUEUED, upload)
             self._changed.notify()
@@ -127,7 +129,7 @@ class Workers:
         """Finish running jobs, fail waiting ones, and end the threads."""
         with self._changed:
             self._stopping = True
-            abandoned, self._waiting = list(self._waiting.values()), {}
+            abandoned, self._waiting = [job for _, job in self._waiting.items()], FairQueue()
             self._changed.notify_all()
         for job in abandoned:
             job.fail(Unavailable("the server is stopping"))
@@ -143,16 +145,19 @@ class Workers:
                     self._changed.notify_all()
 
     def _take(self) -> _Job | None:
-        """The first job that is due and whose key no other worker has; None when stopping."""
+        """The next job that is due and whose key no other worker has; None when stopping."""
         with self._changed:
             while not self._stopping:
                 now = time.monotonic()
-                if ready := next((job for job in self._free() if job.due <= now), None):
+                if ready := self._waiting.take(partial(self._is_ready, now)):
                     self._running.add(ready.upload.key)
-                    return self._waiting.pop(ready.upload.key)
+                    return ready
                 next_due = min((job.due for job in self._free()), default=None)
                 self._changed.wait(None if next_due is None else next_due - now)
             return None
+
+    def _is_ready(self, now: float, key: str, job: _Job) -> bool:
+        return job.due <= now and key not in self._running
 
     def _free(self) -> Iterator[_Job]:
         return (job for key, job in self._waiting.items() if key not in self._running)
@@ -182,13 +187,13 @@ class Workers:
             if self._stopping:
                 job.fail(Unavailable("the server is stopping"))
                 return
-            newer = self._waiting.pop(job.upload.key, None)
+            newer = self._waiting.pop(job.upload.key)
             job.attempt, job.due = job.attempt + 1, time.monotonic() + delay
             if newer is not None:
                 job.attempt, job.due = 1, newer.due
                 for waiter in newer.waiters:
                     job.join(newer.upload, waiter)
-            self._waiting[job.upload.key] = job
+            self._waiting.add(job.upload.key, job)
             self._publish(EventType.RETRYING, job.upload, error=str(error), seconds=delay)
 
     def _give_up(self, job: _Job, error: Exception) -> None:
