@@ -258,3 +258,20 @@ def test_a_write_waits_for_the_disk_unless_it_may_be_lost(
     store = DirectoryStore(tmp_path, durable=durable)
     store.put("a/cat.jpg", b"cat", Attributes())
     assert (len(calls), store.get("a/cat.jpg").body) == (expected, b"cat")
+
+
+def test_a_write_opens_its_temporary_folder_once_and_makes_only_missing_folders(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put("a/cat.jpg", b"cat", PLAIN)
+    opened: list[object] = []
+    made: list[object] = []
+    open_, mkdir = os.open, os.mkdir
+    monkeypatch.setattr(
+        os, "open", lambda name, *more, **options: opened.append(name) or open_(name, *more, **options)
+    )
+    monkeypatch.setattr(
+        os, "mkdir", lambda name, *more, **options: made.append(name) or mkdir(name, *more, **options)
+    )
+    store.put("a/cat.jpg", b"another cat", PLAIN)
+    assert (opened.count(b"tmp"), made) == (1, [])
