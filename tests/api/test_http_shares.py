@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from image_processor.api import connections, recipe_editor, sessions, standalone
 from image_processor.api.sessions import Sessions
 from image_processor.api.work import MAX_UPLOADS
 from image_processor.config.tokens import Scope, create_token
-from image_processor.domain.errors import InsufficientStorage, ShareExceeded
+from image_processor.domain.errors import InsufficientStorage, ShareExceeded, Unavailable
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Upload
 from image_processor.domain.ports import Attributes
@@ -235,6 +236,52 @@ def test_tasks_of_one_client_leave_room_for_others() -> None:
     for number in range(4):
         pool.submit(f"again{number}", gate.wait, "greedy")
     pool.close()
+
+
+def test_tasks_of_one_client_do_not_delay_those_of_others() -> None:
+    gate, has_begun, order = threading.Event(), threading.Event(), []
+    pool: TaskPool[None] = TaskPool("renditions in the making", 1, 20)
+
+    def run(name: str) -> None:
+        has_begun.set()
+        gate.wait(20)
+        order.append(name)
+
+    def submit(name: str, client: str | None = None) -> None:
+        pool.submit(name, partial(run, name), client)
+
+    submit("greedy 0", "greedy")
+    assert has_begun.wait(20)
+    for number in range(1, 6):
+        submit(f"greedy {number}", "greedy")
+    submit("modest", "modest")
+    for number in range(2):
+        submit(f"public {number}")
+    gate.set()
+    wait_for(lambda: not pool.backlog(), "the end of all tasks")
+    pool.close()
+    assert order[:6] == ["greedy 0", "greedy 1", "modest", "public 0", "greedy 2", "public 1"]
+
+
+def test_a_pool_that_closes_ends_what_runs_and_cancels_what_waits() -> None:
+    gate, has_begun = threading.Event(), threading.Event()
+    pool: TaskPool[bool] = TaskPool("renditions in the making", 1, 20)
+
+    def run() -> bool:
+        has_begun.set()
+        return gate.wait(20)
+
+    running, waiting = pool.submit("a", run), pool.submit("b", run)
+    assert has_begun.wait(20)
+    closing = threading.Thread(target=pool.close)
+    closing.start()
+    wait_for(waiting.cancelled, "the end of what waits")
+    gate.set()
+    closing.join(20)
+    assert running.result(20) is True
+    assert pool.backlog() == 0
+    with pytest.raises(Unavailable, match="stopping"):
+        pool.submit("c", run)
 
 
 def test_previews_of_one_token_leave_room_for_others(

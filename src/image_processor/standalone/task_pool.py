@@ -1,7 +1,8 @@
 """Threads for named tasks: callers of a task that is waiting or running share its future, and when too many
 wait, a task is rejected at once.
 
-A client may have as many tasks as there is room left for others, so that it cannot keep them out.
+A client may have as many tasks as there is room left for others, so that it cannot keep them out. Of those
+that wait, clients take turns; what is for the public is of one more client.
 """
 
 from __future__ import annotations
@@ -11,11 +12,21 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from image_processor.domain.errors import Overloaded, ShareExceeded, Unavailable
 
+from .fair_queue import FairQueue, acting_for
+
 _Result = TypeVar("_Result")
+
+
+class _Task(Struct, Generic[_Result], frozen=True, eq=False):
+    future: Future[_Result]
+    call: Callable[[], _Result]
 
 
 class TaskPool(Generic[_Result]):
@@ -27,6 +38,7 @@ class TaskPool(Generic[_Result]):
         self._max_tasks = max_waiting + count
         self._lock = threading.Lock()
         self._tasks: dict[str, Future[_Result]] = {}
+        self._waiting: FairQueue[_Task[_Result]] = FairQueue()
         self._clients: Counter[str] = Counter()
         """How many of the tasks each client has begun."""
         self._executor = ThreadPoolExecutor(count, what.split(maxsplit=1)[0])
@@ -48,9 +60,12 @@ class TaskPool(Generic[_Result]):
             if client is not None:
                 self._check_share(self._clients[client])
                 self._clients[client] += 1
-            # The context of the request that began it: its id in the log, and its span.
-            future = self._executor.submit(copy_context().run, task)
+            future: Future[_Result] = Future()
             self._tasks[name] = future
+            # The context of the request that began it: its id in the log, and its span.
+            with acting_for(client or ""):
+                self._waiting.add(name, _Task(future, partial(copy_context().run, task)))
+            self._executor.submit(self._run_next)
         future.add_done_callback(lambda _: self._done(name, client))
         return future
 
@@ -63,7 +78,23 @@ class TaskPool(Generic[_Result]):
         """Finish running tasks and cancel waiting ones."""
         with self._lock:
             self._closed = True
-        self._executor.shutdown(cancel_futures=True)
+            waiting = [task for _, task in self._waiting.items()]
+        for task in waiting:
+            task.future.cancel()
+        self._executor.shutdown()
+
+    def _run_next(self) -> None:
+        """Run the task whose turn it is."""
+        with self._lock:
+            task = self._waiting.take(lambda *_: True)
+        if task is None or not task.future.set_running_or_notify_cancel():
+            return
+        try:
+            result = task.call()
+        except BaseException as error:  # noqa: BLE001 - raised where the result is read
+            task.future.set_exception(error)
+        else:
+            task.future.set_result(result)
 
     def _check_share(self, own: int) -> None:
         if own >= self._max_tasks - len(self._tasks):
