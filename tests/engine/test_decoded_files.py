@@ -325,5 +325,16 @@ def test_a_thousand_originals_are_remembered(tmp_path: Path) -> None:
     paths = [tmp_path / str(number) for number in range(1001)]
     for path in paths:
         path.write_bytes(b"1")
-        assert decoded.of(opened(path)).max_bytes == 0
-    assert [decoded.of(opened(path)).max_bytes for path in (paths[1000], paths[0])] == [1000, 0]
+        assert not decoded.of(opened(path)).wants(KEY, 1000)
+    assert [decoded.of(opened(path)).wants(KEY, 1000) for path in (paths[1000], paths[0])] == [True, False]
+
+
+def test_pixels_are_wanted_once_and_at_once_where_others_wait(original: Path, tmp_path: Path) -> None:
+    decoded = DecodedFiles(tmp_path, 8000)
+    decoded.is_awaited = lambda key: key == "a.jpg"
+    first, second = decoded.of(opened(original)), decoded.of(opened(original))
+    assert first.wants(KEY, 1000)
+    first.finish(None, NewPixels(KEY, _written(decoded, 1000)))
+    assert not second.wants(KEY, 1000)
+    (tmp_path / "b.jpg").write_bytes(b"1")
+    assert not decoded.of(opened(tmp_path / "b.jpg", "b.jpg")).wants(KEY, 1000)

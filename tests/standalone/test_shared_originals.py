@@ -49,20 +49,34 @@ def render(context: StandaloneContext, *widths: int) -> None:
         assert context.render_coordinator.request(found.ref).result(WAIT).is_stored
 
 
+def put(context: StandaloneContext) -> None:
+    """Store the original. Its processing, which the watcher begins, too, drops what was decoded before."""
+    context.uploads.put("cat.png", COFFEE, Attributes("image/png"))
+    process(context)
+
+
 def process(context: StandaloneContext) -> None:
     context.submit(Upload(BUCKET, "cat.png", UploadKind.CREATED)).result(WAIT)
 
 
 def test_renditions_by_url_share_a_decoded_original(context: StandaloneContext) -> None:
-    context.uploads.put("cat.png", COFFEE, Attributes("image/png"))
+    put(context)
     render(context, 31, 32, 33, 34)
     assert context.decoded() == DecodedCounts(1, 600 * 400 * 3, found=2, decoded=2)
 
 
+def test_an_original_that_others_wait_for_is_decoded_once(context: StandaloneContext) -> None:
+    put(context)
+    requests = [HttpRequest("GET", "cat.png", f"w={width}&fm=jpeg", {}) for width in (31, 32, 33)]
+    refs = [context.delivery.find(request).ref for request in requests]
+    for result in [context.render_coordinator.request(ref) for ref in refs]:
+        assert result.result(WAIT).is_stored
+    assert context.decoded() == DecodedCounts(1, 600 * 400 * 3, found=2, decoded=1)
+
+
 @pytest.mark.parametrize("change", ["deleted", "replaced"])
 def test_what_is_decoded_is_dropped_with_its_original(context: StandaloneContext, change: str) -> None:
-    context.uploads.put("cat.png", COFFEE, Attributes("image/png"))
-    process(context)
+    put(context)
     render(context, 31, 32)
     process(context)
     assert context.decoded().files == 1, "the upload has not changed"
@@ -75,8 +89,7 @@ def test_what_is_decoded_is_dropped_with_its_original(context: StandaloneContext
 
 
 def test_a_deletion_in_the_folder_is_noticed(context: StandaloneContext, settings: Settings) -> None:
-    context.uploads.put("cat.png", COFFEE, Attributes("image/png"))
-    process(context)
+    put(context)
     render(context, 31, 32)
     assert context.decoded().files == 1
     (settings.data / "uploads" / "cat.png").unlink()
@@ -89,7 +102,7 @@ def test_a_deletion_in_the_folder_is_noticed(context: StandaloneContext, setting
 def test_nothing_is_kept_without_bytes_for_it(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path, workers=1, allow_unsigned=True, decoded_bytes=0)
     with open_server_context(settings) as context:
-        context.uploads.put("cat.png", COFFEE, Attributes("image/png"))
+        put(context)
         render(context, 31, 32, 33)
         assert context.decoded() == DecodedCounts()
 
@@ -98,13 +111,13 @@ def test_nothing_is_kept_where_room_is_low(
     context: StandaloneContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DiskSpace, "state", lambda _: DiskState(DiskStatus.LOW, 1))
-    context.uploads.put("cat.png", COFFEE, Attributes("image/png"))
+    put(context)
     render(context, 31, 32, 33)
     assert context.decoded() == DecodedCounts(0, 0, found=0, decoded=3)
 
 
 def test_decoded_originals_have_no_name(context: StandaloneContext, settings: Settings) -> None:
-    context.uploads.put("cat.png", COFFEE, Attributes("image/png"))
+    put(context)
     before = sorted(settings.data.iterdir())
     render(context, 31, 32)
     assert context.decoded().files == 1

@@ -236,6 +236,8 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 remote=remote,
             )
         )
+        if decoded is not None:
+            decoded.is_awaited = coordinator.is_awaited
         live.follow(delivery.resolver.use)
         live.follow(lambda recipe: reconcile_loop.use(reconciler_for(recipe)))
         storage = StorageReport(opened.processed.list)

@@ -14,6 +14,7 @@ from typing import Any
 from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.delivery.repository import RenderResult, RenditionRepository
 from image_processor.delivery.resolver import RenditionRef
+from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.models import ImageMetadata, Outcome, Upload, UploadKind
 
 from .activity import Activity
@@ -89,6 +90,10 @@ class RenderCoordinator:
     def backlog(self) -> int:
         """Renditions and headers that wait or are being read."""
         return self._pool.backlog()
+
+    def is_awaited(self, key: str) -> bool:
+        """Whether several renditions of the original ``key`` wait or are being made."""
+        return self._pool.backlog(rendition_prefix(key)) > 1
 
     def cached_bytes(self) -> int:
         """Bytes of the renditions that may be evicted."""

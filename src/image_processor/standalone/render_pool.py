@@ -30,9 +30,9 @@ class RenderPool(Generic[_Result]):
         """The future of ``task``, as `TaskPool.submit`. Raises Overloaded, ShareExceeded, Unavailable."""
         return self._tasks.submit(name, partial(task, self._renderer), client)
 
-    def backlog(self) -> int:
-        """Tasks that wait or run."""
-        return self._tasks.backlog()
+    def backlog(self, prefix: str = "") -> int:
+        """Tasks that wait or run and whose names begin with ``prefix``."""
+        return self._tasks.backlog(prefix)
 
     def close(self) -> None:
         """Finish running tasks and cancel waiting ones."""

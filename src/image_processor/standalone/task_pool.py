@@ -69,10 +69,10 @@ class TaskPool(Generic[_Result]):
         future.add_done_callback(lambda _: self._done(name, client))
         return future
 
-    def backlog(self) -> int:
-        """Tasks that wait or run."""
+    def backlog(self, prefix: str = "") -> int:
+        """Tasks that wait or run and whose names begin with ``prefix``."""
         with self._lock:
-            return len(self._tasks)
+            return sum(name.startswith(prefix) for name in self._tasks)
 
     def close(self) -> None:
         """Finish running tasks and cancel waiting ones."""

@@ -91,7 +91,8 @@ def _serve_request(request: messages.Request, channel: Channel, files: int) -> N
         if isinstance(reply, messages.Done) and pixels.new is not None:
             key, new = pixels.new
             channel.send(messages.encode(messages.Decoded(key, len(new))))
-            channel.send(new)
+            if messages.decode_wanted(channel.receive()).wanted:
+                channel.send(new)
         channel.send(messages.encode(reply))
 
 

@@ -229,11 +229,16 @@ class ChildProcess:
     def _receive_pixels(
         self, message: messages.Decoded, max_bytes: int, kept: KeptPixels | None, until: float
     ) -> NewPixels | None:
-        """Write the pixels that follow to a file; None without room. Raises ValueError for too many."""
+        """Write the pixels of ``message`` to a file; None where they are not wanted, or there is no room.
+        Raises ValueError for too many."""
         if kept is None or not 0 < message.count <= max_bytes:
             raise ValueError(f"expected at most {max_bytes} bytes of pixels, got {message.count}")
         got = f"a part of the pixels within {_TRANSFER_SECONDS} s"
         with _transfer(until, Refused(Reason.TOO_SLOW, f"expected a reply, got {got}")) as end:
+            is_wanted = kept.wants(message.key, message.count)
+            self._channel.send(messages.encode(messages.Wanted(is_wanted)), end)
+            if not is_wanted:
+                return None
             file = kept.write(
                 lambda file: self._channel.receive_into(file, message.count, end), message.count
             )

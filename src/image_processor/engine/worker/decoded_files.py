@@ -31,8 +31,9 @@ _MAX_FILES = 256
 """Each takes a descriptor, of which a process often has 1,024."""
 
 _MAX_SEEN = 1000
-"""Originals that were rendered once: pixels are kept from the second rendition on, since writing them takes a
-twentieth of a rendition's CPU time, and most originals of a large library are asked for once."""
+"""Originals whose renditions are counted. Pixels are kept from the second rendition on, or where others wait
+for the first: writing them takes a twentieth of a rendition's CPU time, and most originals of a large library
+are asked for once."""
 
 _MAX_PASSED = 8
 """How many files a child gets: an original is decoded to at most four sizes, but for pages of a TIFF."""
@@ -86,7 +87,8 @@ class _Entry(Struct):
 class DecodedFiles:
     """Pixels of at most ``max_bytes``, in files in ``folder``. Where there are more, the ones used least
     recently are dropped; `expire` drops what nobody has used for IDLE_SECONDS. Methods may be called from any
-    thread. ``has_room`` says whether the disk has room for what can be done without."""
+    thread. ``has_room`` says whether the disk has room for what can be done without. ``is_awaited`` says
+    whether requests wait for other renditions of an original, by its key."""
 
     def __init__(
         self,
@@ -96,6 +98,7 @@ class DecodedFiles:
         has_room: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.is_awaited: Callable[[str], bool] = lambda _: False
         self._folder = folder
         self._max_bytes = max_bytes
         self._has_room = has_room
@@ -110,13 +113,20 @@ class DecodedFiles:
         version = file_version(original.descriptor)
         found: dict[DecodedOriginalKey, DecodedFile] = {}
         with self._lock:
-            max_bytes = self._max_bytes // _MAX_SHARE if version and self._was_seen(version) else 0
+            was_seen = version is not None and self._was_seen(version)
             for (entry_version, key), entry in self._entries.items():
                 if entry_version == version:
                     entry.keys.add(original.key)
                     found[key] = entry.file
         files = dict(list(found.items())[-_MAX_PASSED:])
-        return KeptPixels(files, max_bytes, self, original, version)
+        max_bytes = self._max_bytes // _MAX_SHARE if version else 0
+        return KeptPixels(files, max_bytes, self, original, version, was_seen=was_seen)
+
+    def is_kept(self, version: FileVersion, key: DecodedOriginalKey, size: int) -> bool:
+        """Whether ``size`` bytes of pixels are kept."""
+        with self._lock:
+            entry = self._entries.get((version, key))
+            return entry is not None and entry.file.size == size
 
     def put(
         self, version: FileVersion, key: DecodedOriginalKey, original_key: str, file: DecodedFile
@@ -210,7 +220,7 @@ class NewPixels(Struct, frozen=True):
 
 class KeptPixels:
     """The pixels of one original while it is rendered. ``files`` are kept; new ones may have ``max_bytes``.
-    ``version`` is None where it is not known."""
+    ``version`` is None where it is not known. ``was_seen`` says whether it was rendered before."""
 
     def __init__(
         self,
@@ -219,12 +229,21 @@ class KeptPixels:
         owner: DecodedFiles,
         original: OriginalFile,
         version: FileVersion | None,
+        *,
+        was_seen: bool,
     ) -> None:
         self.files = files
         self.max_bytes = max_bytes
         self._owner = owner
         self._original = original
         self._version = version
+        self._was_seen = was_seen
+
+    def wants(self, key: DecodedOriginalKey, size: int) -> bool:
+        """Whether new pixels are to be kept: others may need them, and nobody else has sent them."""
+        if self._version is None or self._owner.is_kept(self._version, key, size):
+            return False
+        return self._was_seen or self._owner.is_awaited(self._original.key)
 
     def write(self, receive: Callable[[int | None], bool], size: int) -> DecodedFile | None:
         """As `DecodedFiles.write`."""

@@ -68,11 +68,17 @@ class Made(Struct, frozen=True, tag="made"):
 
 
 class Decoded(Struct, frozen=True, tag="decoded"):
-    """Pixels of the original that are worth keeping; their ``count`` bytes follow. It comes once, after the
-    renditions."""
+    """Pixels of the original that may be worth keeping. The parent says whether they are Wanted; then their
+    ``count`` bytes follow. It comes once, after the renditions."""
 
     key: DecodedOriginalKey
     count: int
+
+
+class Wanted(Struct, frozen=True):
+    """The reply to Decoded."""
+
+    wanted: bool
 
 
 class Done(Struct, frozen=True, tag="done"):
@@ -113,4 +119,5 @@ encode = Encoder().encode
 decode_request = Decoder(Request).decode
 decode_start = Decoder(Ready | Unsafe).decode
 decode_read = Decoder(Read).decode
+decode_wanted = Decoder(Wanted).decode
 decode_reply = Decoder(Made | Decoded | Reply).decode
