@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from test_http_connections import LARGE, head, status_of
 from test_http_resumable import TUS, begin, create
 
-from image_processor.api import connections, recipe_editor, sessions, standalone_app, work
+from image_processor.api import connections, recipe_editor, request_share, sessions, standalone_app, work
 from image_processor.api.sessions import Sessions
 from image_processor.api.work import MAX_UPLOADS
 from image_processor.config.tokens import Scope, create_token
@@ -137,6 +137,53 @@ def test_dry_runs_that_wait_hold_no_thread(
     finally:
         end.set()
     assert {status_of(connection) for connection in waiting} == {200}
+
+
+@pytest.fixture
+def listings(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """The listings of the catalog end when the event is set."""
+    end = threading.Event()
+    list_ = machine.ingest.catalog.list
+
+    def listed(*values: Any, **options: Any) -> Any:
+        end.wait(60)
+        return list_(*values, **options)
+
+    monkeypatch.setattr(machine.ingest.catalog, "list", listed)
+    yield end
+    end.set()
+
+
+def test_slow_listings_of_one_token_leave_threads_for_others(
+    listings: threading.Event, send: Any, live: httpx.Client
+) -> None:
+    slow = [send(with_token(head("GET /images", 0), "greedy")) for _ in range(60)]
+    for _ in range(3):
+        assert live.get("/settings", headers=bearer("modest"), timeout=20).status_code == 403
+        assert live.get("/recipe/source", headers=bearer("modest"), timeout=20).status_code == 200
+    listings.set()
+    assert {status_of(connection) for connection in slow} == {200}
+
+
+@pytest.mark.parametrize("line", ["GET /images.ndjson", "POST /archives"])
+def test_exports_of_one_token_leave_room_for_others(
+    machine: Machine, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.setattr(request_share, "MAX_EXPORTS", 4)
+    monkeypatch.setattr(request_share, "EXPORT_SECONDS", 0.1)
+    get = machine.ingest.catalog.get
+    end = request.getfixturevalue("listings")
+    monkeypatch.setattr(machine.ingest.catalog, "get", lambda id_: end.wait(60) and get(id_))
+    send, live = request.getfixturevalue("send"), request.getfixturevalue("live")
+    body = b"ids=" + 26 * b"a" if line.startswith("POST") else b""
+    started = head(line, len(body)) + body
+    slow = [send(with_token(started, "greedy")) for _ in range(2)]
+    method, path = line.split()
+    refused = live.request(method, path, content=body, headers=bearer("greedy"))
+    assert is_share_exceeded(refused)
+    other = send(with_token(started, "modest"))
+    end.set()
+    assert {status_of(connection) for connection in (*slow, other)} == {200}
 
 
 @pytest.fixture

@@ -3,9 +3,14 @@
 Requests wait for an outcome, for the client's own body, or until their response is read. A client may have as
 many in progress as there is room left for others. Renditions and the page are public, and are not counted:
 many people may come from the address of one proxy. What a request queues is of its client.
+
+Some requests need more than room: those that only read take one of the server's threads, and exports read the
+whole library. They wait for their turn here, where waiting takes no thread.
 """
 
 from __future__ import annotations
+
+from contextlib import ExitStack
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -13,9 +18,24 @@ from image_processor.domain.errors import Overloaded
 from image_processor.standalone.fair_queue import acting_for
 
 from .access_guard import client_of, is_public
-from .connections import HEALTH_PATH
+from .connections import EVENTS_PATH, HEALTH_PATH
 from .fair_slots import FairSlots
+from .middleware import SAFE_METHODS, is_streamed
 from .problems import of_error
+from .tus import is_resumable
+
+MAX_READS = 40
+"""Requests that only read. As many threads are there for all routes (anyio's default)."""
+
+MAX_EXPORTS = 32
+"""Exports and archives, which last as long as their clients read them."""
+
+READ_SECONDS, EXPORT_SECONDS = 30.0, 5.0
+"""How long a request waits for its turn."""
+
+_EXPORTS = frozenset({"/images.ndjson", "/archives"})
+_CHECKS = frozenset({"/recipe/check"})
+"""What is no GET, and only reads."""
 
 
 class RequestShare:
@@ -23,20 +43,38 @@ class RequestShare:
 
     def __init__(self, app: ASGIApp, count: int) -> None:
         self._app = app
-        self._slots = FairSlots("requests", count)
+        self._requests = FairSlots("requests", count)
+        self._reads = FairSlots("requests that read", MAX_READS)
+        self._exports = FairSlots("exports", MAX_EXPORTS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] == HEALTH_PATH or is_public(scope):
             await self._app(scope, receive, send)
             return
         client = client_of(scope)
-        try:
-            await self._slots.acquire(client)
-        except Overloaded as error:
-            await of_error(error)(scope, receive, send)
-            return
-        try:
+        with ExitStack() as held:
+            try:
+                for slots, seconds in self._needed(scope):
+                    await slots.acquire(client, seconds)
+                    held.callback(slots.release, client)
+            except Overloaded as error:
+                await of_error(error)(scope, receive, send)
+                return
             with acting_for(client):
                 await self._app(scope, receive, send)
-        finally:
-            self._slots.release(client)
+
+    def _needed(self, scope: Scope) -> list[tuple[FairSlots, float]]:
+        """The slots that a request needs, and how long it waits for each."""
+        if scope["path"] in _EXPORTS:
+            return [(self._requests, 0.0), (self._exports, EXPORT_SECONDS)]
+        if _only_reads(scope):
+            return [(self._requests, 0.0), (self._reads, READ_SECONDS)]
+        return [(self._requests, 0.0)]
+
+
+def _only_reads(scope: Scope) -> bool:
+    """Whether the response follows from what is stored, and does not last as long as its client reads it."""
+    path = scope["path"]
+    if path == EVENTS_PATH or path.endswith("/original") or is_resumable(path) or is_streamed(scope):
+        return False
+    return scope["method"] in SAFE_METHODS or path in _CHECKS
