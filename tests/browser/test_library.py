@@ -210,6 +210,7 @@ def test_keys_move_in_the_grid_and_in_the_dialog_and_search(page: Page, site: Si
     expect(page.get_by_role("button", name="Next image")).to_be_disabled()
     page.keyboard.press("Escape")
     expect(page.locator("#details")).to_have_count(0)
+    expect(card(page, names[2]).locator(".open")).to_be_focused()
     page.keyboard.type("2")
     expect(page.get_by_placeholder("Search by name")).to_have_value("2")
     expect(page.locator(".card")).to_have_count(1)

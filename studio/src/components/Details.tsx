@@ -9,7 +9,7 @@ import { fileName } from "../labels";
 import * as library from "../state/library";
 import { mayDelete, mayWrite } from "../state/access";
 import * as focus from "../state/focus";
-import { close, openId, replace, tried, tryTransformation } from "../state/location";
+import { close, left, openId, replace, tried, tryTransformation } from "../state/location";
 import * as removal from "../state/removal";
 import { say, sayError } from "../state/toasts";
 import { Dialog } from "./Dialog";
@@ -81,6 +81,9 @@ function Open({ image: read }: { image: api.Image }) {
   const chosen = focus.chosen.value;
   const image = chosen?.id === read.id ? { ...read, focal_point: chosen.point } : read;
   const [before, after] = [neighbour(image, -1), neighbour(image, 1)];
+  const last = useRef(image.original);
+  last.current = image.original;
+  useEffect(() => () => void (left.value = last.current), []);
   const onKeyDown = (event: KeyboardEvent) => {
     const to = event.key === "ArrowLeft" ? before : event.key === "ArrowRight" ? after : null;
     if (!to || event.altKey || event.ctrlKey || event.metaKey) return;

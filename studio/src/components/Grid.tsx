@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import * as library from "../state/library";
 import * as selection from "../state/selection";
 import { askBeforeMoving } from "../state/follow";
+import { left } from "../state/location";
 import { Card } from "./Card";
 import { pitch, useWindow } from "./useWindow";
 
@@ -35,6 +36,12 @@ export function Grid() {
     // The card may only now be drawn.
     requestAnimationFrame(() => requestAnimationFrame(() => cardAt(list.current!, target)?.focus({ preventScroll: true })));
   };
+
+  useEffect(() => {
+    const index = keys.indexOf(left.value ?? "");
+    left.value = null;
+    if (index >= 0) focus(index, false);
+  }, [left.value]);
 
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === " " && !(event.target instanceof HTMLInputElement)) {

@@ -25,6 +25,9 @@ export function tryTransformation(text: string | null): void {
   tried.value = text;
 }
 
+// The key of the image whose details were closed: its card gets the focus.
+export const left = signal<string | null>(null);
+
 export function open(id: string): void {
   history.pushState(null, "", `#${id}`);
   openId.value = id;
