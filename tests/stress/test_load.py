@@ -164,7 +164,8 @@ def test_memory_and_descriptors_do_not_grow_under_load(server: Served) -> None:
     assert set(seen) <= {200, 201, 403, 404, 503}
     (first, open_first), *_, (last, open_last) = figures
     assert last < 1.25 * first + 20_000
-    assert open_last <= open_first + 10
+    # A decoded original takes one, until another upload replaces it.
+    assert open_last <= open_first + 10 + len(keys)
     assert server.stop() == 0
 
 
