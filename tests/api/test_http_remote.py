@@ -257,6 +257,21 @@ def test_health_names_the_sources(client: Client, source: Script) -> None:
     assert client.get("/health").json()["remote_sources"] == [f"{source.address}/photos/"]
 
 
+def test_of_many_imports_that_create_one_original_one_does(live: httpx.Client, source: Script) -> None:
+    """Whether they come together, or after one has stored the file, which the source then calls unchanged."""
+
+    def create(_: int) -> tuple[int, str]:
+        body = {"url": f"{source.address}/photos/cat.png"}
+        with httpx.Client(timeout=30) as client:
+            url, headers = live.base_url.join("/uploads/from-url"), {"if-none-match": "*"}
+            response = client.post(url, json=body, headers=headers)
+        return response.status_code, response.json().get("code", "")
+
+    with ThreadPoolExecutor(6) as threads:
+        statuses = sorted(threads.map(create, range(18)))
+    assert statuses == [(201, ""), *[(412, "precondition-failed")] * 17]
+
+
 def test_imports_of_one_client_leave_room_for_others(
     machine: Machine, source: Script, request: pytest.FixtureRequest
 ) -> None:

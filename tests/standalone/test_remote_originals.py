@@ -16,6 +16,7 @@ from image_processor.domain.errors import (
     Invalid,
     NotFound,
     Overloaded,
+    PreconditionFailed,
     Reason,
     Refused,
     SourceFailed,
@@ -458,6 +459,16 @@ def test_an_import_replaces_an_upload_under_its_condition(machine: Machine) -> N
     assert machine.body() == OTHER
     assert import_url(machine, URL, condition=machine.store.head(KEY).entry.version)[1].error is None
     assert machine.body() == PNG
+
+
+def test_an_import_whose_condition_does_not_hold_asks_no_source(machine: Machine) -> None:
+    version = import_url(machine, URL)[1].entry.version  # type: ignore[union-attr]
+    asked = len(machine.source.asked)
+    for condition in (ABSENT, f"{version}x"):
+        with pytest.raises(PreconditionFailed, match="by another request meanwhile"):
+            import_url(machine, URL, condition=condition)
+    assert len(machine.source.asked) == asked
+    assert import_url(machine, URL, condition=version)[1].is_new is False
 
 
 def test_an_import_of_what_is_no_source_is_refused(machine: Machine) -> None:

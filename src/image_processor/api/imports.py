@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
-from image_processor.domain.errors import SourceNotAllowed
+from image_processor.domain.errors import PreconditionFailed, SourceNotAllowed
 from image_processor.domain.keys import check_key
 from image_processor.domain.models import UploadKind
 from image_processor.standalone.remote_originals import RemoteOriginals
@@ -43,7 +44,10 @@ async def post_from_url(body: ImportRequest, call: Call, context: StandaloneCont
     current = await run_in_threadpool(entry_of, context.uploads, plan.key)
     condition = call.preconditions.condition_for(plan.key, current)
     started = remote.start_import(plan, condition, client_of(call.request.scope))
-    result = await call.work.done(started, _WAIT_SECONDS)
+    try:
+        result = await call.work.done(started, _WAIT_SECONDS)
+    except PreconditionFailed as error:  # it held when the request arrived, but no longer
+        raise HTTPException(412, str(error)) from None
     if result.error is not None:
         raise result.error
     status = await call.work.settled(UploadKind.CREATED, plan.key, result.entry.version, call.wait)

@@ -18,6 +18,7 @@ from contextlib import suppress
 from copy import copy
 from functools import partial
 from hashlib import sha256
+from itertools import count
 from typing import Any
 
 from msgspec import Struct
@@ -164,6 +165,7 @@ class RemoteOriginals:
         self._clock = clock
         self._lock = threading.Lock()
         self._copies: OrderedDict[str, _Copy] = OrderedDict()
+        self._numbers = count()
         self._failures: OrderedDict[str, tuple[float, ImageProcessorError]] = OrderedDict()
         self._pools: dict[str, TaskPool[FetchResult]] = {
             source.base.host: TaskPool("files being fetched", policy.connections, policy.max_waiting)
@@ -239,13 +241,16 @@ class RemoteOriginals:
         return self._start(plan.source, job, client)
 
     def _start(self, source: RemoteSource, job: _Job, client: str | None = None) -> Future[FetchResult]:
-        name = f"{job.key}\0{job.url}\0{job.condition}" if job.is_forced else job.key
+        # Of two requests with one condition, the second one finds that it does not hold any more.
+        own = next(self._numbers) if job.condition is not None else ""
+        name = f"{job.key}\0{job.url}\0{own}" if job.is_forced else job.key
         return self._pools[source.base.host].submit(name, partial(self._run, job), client)
 
     def _run(self, job: _Job) -> FetchResult:
         stored = self._head(job.key)
         if not job.is_forced and stored is not None and not self._has_expired(stored, job):
             return FetchResult(stored.entry)
+        _check_condition(job, stored)
         started = time.monotonic()
         try:
             result, entry = self._fetch(job, stored)
@@ -408,6 +413,14 @@ class RemoteOriginals:
         level = logging.INFO if result in {"fetched", "unchanged", "missing"} else logging.WARNING
         shown = {"key": job.key, "result": result, "ms": round(1000 * seconds, 1)}
         log(_log, level, problem or "asked a remote source", shown, url=job.url.partition("?")[0])
+
+
+def _check_condition(job: _Job, stored: StoredObject | None) -> None:
+    """Raise PreconditionFailed if the key holds something else than the import expects: the source may say
+    that a copy which has come meanwhile is unchanged, and so nothing would be written."""
+    current: str | Absent = ABSENT if stored is None else stored.entry.version
+    if job.condition is not None and job.condition != current:
+        raise PreconditionFailed(f"{job.key!r} was stored or deleted by another request meanwhile")
 
 
 class _SameBytes(Exception):
