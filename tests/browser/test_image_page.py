@@ -81,10 +81,13 @@ def test_an_image_shows_its_facts_renditions_and_what_is_similar(
         assert pictures.nth(at).evaluate("(img) => img.decode().then(() => img.naturalWidth)") > 0
     page.get_by_role("button", name="copy.jpg").click()
     expect(page.locator("#details-name")).to_have_text("copy.jpg")
+    expect(page).to_have_title("copy.jpg · Image processor")
     page.get_by_role("button", name="coffee.png").click()
     expect(page.locator("#details-name")).to_have_text("coffee.png")
+    expect(page).to_have_title("coffee.png · Image processor")
     page.get_by_role("button", name="Show them in the library").click()
     expect(page.locator(".near")).to_contain_text("Images that look like coffee.png")
+    expect(page).to_have_title("Image processor")
     expect(page.locator(".card")).to_have_count(2)
 
 

@@ -50,6 +50,7 @@ def widths(site: Site, id_: str) -> list[int]:
 def test_a_recipe_is_edited_checked_planned_and_saved(open_page: Open, site: Site, recipe: Path) -> None:
     ids = [site.put(f"{number}.png", png(60, 40, (number, 0, 0, 255))) for number in range(3)]
     page = open_page("/#/recipe")
+    expect(page).to_have_title("Recipe · Image processor")
     editor, save = page.locator("#recipe-text"), page.get_by_role("button", name="Save and use")
     expect(editor).to_have_value(RECIPE)
     expect(page.locator(".checked")).to_contain_text("The recipe is valid.")

@@ -17,6 +17,7 @@ import { Facts } from "./Facts";
 import { Renditions } from "./Renditions";
 import { Similar } from "./Similar";
 import { Stage } from "./Stage";
+import { useTitle } from "./useTitle";
 
 // The whole record of the image that the address names, read again whenever the library learns of a change.
 function useImage(id: string): api.Image | null {
@@ -81,6 +82,7 @@ function Open({ image: read }: { image: api.Image }) {
   const chosen = focus.chosen.value;
   const image = chosen?.id === read.id ? { ...read, focal_point: chosen.point } : read;
   const [before, after] = [neighbour(image, -1), neighbour(image, 1)];
+  useTitle(fileName(image.original));
   const last = useRef(image.original);
   last.current = image.original;
   useEffect(() => () => void (left.value = last.current), []);

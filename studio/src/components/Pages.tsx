@@ -7,6 +7,7 @@ import { address } from "../api/client";
 import { PAGES, type PageName, pageAddress, shownPage } from "../state/pages";
 import { sayError } from "../state/toasts";
 import { Library } from "./Library";
+import { useTitle } from "./useTitle";
 
 const LAZY: Partial<Record<PageName, () => Promise<ComponentType>>> = {
   recipe: () => import("./RecipePage").then(({ RecipePage }) => RecipePage),
@@ -30,6 +31,7 @@ export function Navigation() {
 export function Pages() {
   const name = shownPage.value;
   const load = LAZY[name];
+  useTitle(load ? PAGES[name] : null);
   return load ? <Lazy key={name} load={load} /> : <Library />;
 }
 
