@@ -1,7 +1,8 @@
 """Slots for work of which only so much goes on at a time, shared among clients so that none keeps others out.
 
 A client may hold as many slots as are then still free: alone half of them, so the next client finds some.
-Of the requests that wait, that of the client with the fewest slots comes first. Waiting takes no thread.
+Of the requests that wait, that of the client with the fewest slots comes first; clients with as many take
+turns. Waiting takes no thread.
 """
 
 from __future__ import annotations
@@ -70,11 +71,15 @@ class FairSlots:
         if not self._held[client]:
             del self._held[client]
         while ready := [waiter for waiter in self._waiting if self._has_room(waiter.client)]:
-            # Of several the first that came.
-            waiter = min(ready, key=lambda waiter: self._held[waiter.client])
-            self._waiting.remove(waiter)
-            self._held[waiter.client] += 1
-            waiter.granted.set()
+            # Of several the first.
+            self._grant(min(ready, key=lambda waiter: self._held[waiter.client]))
+
+    def _grant(self, waiter: _Waiter) -> None:
+        """Give a slot to ``waiter``. Others of its client then wait behind all."""
+        self._waiting.remove(waiter)
+        self._waiting.sort(key=lambda other: other.client == waiter.client)
+        self._held[waiter.client] += 1
+        waiter.granted.set()
 
     def _has_room(self, client: str) -> bool:
         return self._held[client] < self._count - self._held.total()

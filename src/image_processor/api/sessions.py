@@ -87,7 +87,8 @@ class Sessions:
 class WrongTokens:
     """How often each address has sent an unknown token: MAX_FAILURES in FAILURE_SECONDS are too many.
 
-    Nobody can guess 256 bits. This keeps a program that tries from taking the server's time.
+    Nobody can guess 256 bits, and a right token always counts. This only changes the response to further
+    unknown ones, a 429, and writes one line to the log.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -95,7 +96,7 @@ class WrongTokens:
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def seconds_left(self, address: str) -> float:
-        """How long the address has to wait; 0 if it need not."""
+        """How long further unknown tokens of the address are a 429; 0 if they are a 401."""
         count, until = self._failures.get(network_of(address), (0, 0.0))
         return max(0.0, until - self._clock()) if count >= MAX_FAILURES else 0.0
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -57,9 +57,6 @@ from .reconciler import AWS_THREADS, build_reconciler
 from .remote import open_remote_originals
 from .standalone_context import StandaloneContext, build_metrics
 from .workers import WorkerHooks, open_workers, original_opener
-
-if TYPE_CHECKING:
-    pass
 
 _log = logging.getLogger(__name__)
 

@@ -331,7 +331,8 @@ class Neighbours(Struct, frozen=True):
 
 
 class Catalog(Protocol):
-    """One record and at most one unexpired lease per original. All times are the caller's clock.
+    """One record and at most one unexpired lease per original. Times are given by the caller's clock; an
+    adapter may compare leases by the clock of what stores them.
 
     Each original also has an outbox: the messages that are written with the record and removed once they
     are sent. It outlives the record, and a message is in it once.

@@ -91,7 +91,8 @@ def store_time(store: ObjectStore) -> datetime:
 
 def describe_mark(stored: StoredMark, catalog: str | None, now: datetime) -> str:
     """What people need to know of a mark if their catalog has the name ``catalog``, None for a stack without
-    one. ``now`` need not agree with the store's clock: it only decides whether the mark is old."""
+    one. ``now`` is this machine's clock: where it is wrong by LEASE_SECONDS, a mark in force is described as
+    an old one. No server decides by this."""
     mark, written = stored.mark, stored.written
     if mark is None or written is None:
         return "none"
