@@ -67,6 +67,29 @@ def test_a_server_with_another_catalog_does_not_start_before_the_mark_ends() -> 
     assert read_mark(store).mark is None
 
 
+class SlowStore(Store):
+    """While a server asks for the time, another one starts and asks too."""
+
+    def put(self, key: str, body: bytes, attributes: Attributes, **options: Any) -> Entry:
+        entry = super().put(key, body, attributes, **options)
+        if not self.asked:
+            self.asked = True
+            with pytest.raises(Unavailable):
+                mark_of(self, "c", "three").start()
+        return entry
+
+    asked = True
+
+
+def test_servers_that_start_at_the_same_time_both_see_the_mark_of_another_catalog() -> None:
+    store = SlowStore()
+    mark_of(store, "a", "one").renew()
+    store.asked = False
+    with pytest.raises(Unavailable, match="the server one works in these buckets"):
+        mark_of(store, "b", "two").start()
+    assert store.asked
+
+
 @pytest.mark.parametrize("error", [-1e9, 1e9])
 def test_no_clock_of_a_server_decides_when_a_mark_ends(error: float) -> None:
     store = Store()

@@ -30,9 +30,6 @@ from .periodic import Periodic
 KEY = ".image-processor/catalog.json"
 """No rendition has such a key, so reconciliation does not delete it."""
 
-TIME_KEY = ".image-processor/time.json"
-"""An object that is written to see the store's time, and deleted again."""
-
 ID_FILE = "catalog.id"
 
 LEASE_SECONDS = 180.0
@@ -80,13 +77,15 @@ def read_mark(store: ObjectStore) -> StoredMark:
 
 
 def store_time(store: ObjectStore) -> datetime:
-    """The time by the clock of ``store``."""
-    store.put(TIME_KEY, b"{}", _ATTRIBUTES)
+    """The time by the clock of ``store``: that of an object which is written and deleted again."""
+    # A name of its own: another server that starts now deletes only what it has written.
+    key = f".image-processor/time-{secrets.token_hex(8)}.json"
+    store.put(key, b"{}", _ATTRIBUTES)
     try:
-        return store.head(TIME_KEY).entry.modified
+        return store.head(key).entry.modified
     finally:
         with suppress(ImageProcessorError):
-            store.delete(TIME_KEY)
+            store.delete(key)
 
 
 def describe_mark(stored: StoredMark, catalog: str | None, now: datetime) -> str:
