@@ -92,7 +92,7 @@ def test_a_name_is_never_markup(page: Page) -> None:
     expect(shown.locator(".name")).to_have_text(name)
     shown.locator("a").click()
     expect(page.locator("#details-name")).to_have_text(name)
-    expect(page).to_have_title("Image processor")
+    expect(page).to_have_title(f"{name} · Image processor")
 
 
 def test_files_with_the_same_name_are_all_kept(page: Page, site: Site) -> None:
