@@ -373,8 +373,8 @@ URL_SETTINGS = (
     ),
     SettingSpec(
         "DECODED_BYTES",
-        "maximum size of the decoded originals kept for renditions by URL, in MiB; on one machine with Linux and "
-        "without buckets; 0 for none",
+        "maximum size of the decoded originals kept for renditions by URL, in MiB, on one machine with "
+        "Linux and without buckets; 0 for none",
         "0-1000000",
         integer(0, 10**6),
         _MEBIBYTE,
