@@ -259,12 +259,15 @@ def test_the_ones_used_least_recently_are_dropped(tmp_path: Path) -> None:
     assert decoded.counts().bytes == 2000
 
 
-def test_there_are_fewer_files_than_a_process_may_open(tmp_path: Path) -> None:
-    decoded = DecodedFiles(tmp_path, 2**30)
+@pytest.mark.parametrize(("options", "count"), [({}, 256), ({"max_files": 7}, 7)], ids=["usual", "fewer"])
+def test_there_are_no_more_files_than_may_be_open(
+    tmp_path: Path, options: dict[str, int], count: int
+) -> None:
+    decoded = DecodedFiles(tmp_path, 2**30, **options)
     before = len(list(Path("/proc/self/fd").iterdir()))
     _kept(decoded, *(tmp_path / str(number) for number in range(300)))
-    assert decoded.counts().files == 256
-    assert len(list(Path("/proc/self/fd").iterdir())) - before == 256
+    assert decoded.counts().files == count
+    assert len(list(Path("/proc/self/fd").iterdir())) - before == count
 
 
 def test_pixels_that_nobody_uses_expire(tmp_path: Path) -> None:

@@ -23,12 +23,12 @@ from image_processor.delivery.repository import MetadataCache
 from image_processor.domain.errors import InvalidSettings, Problem
 from image_processor.domain.models import Outcome, OutcomeStatus, Upload
 from image_processor.domain.ports import CachedReads, EventQueue, ObjectStore, Renderer, RoleLeases, Stores
-from image_processor.engine.worker.decoded_files import DecodedCounts, DecodedFiles
+from image_processor.engine.worker.decoded_files import MAX_FILES, DecodedCounts, DecodedFiles
 from image_processor.engine.worker.renderer_group import RendererGroup
 from image_processor.ingest.merging_reconcile import MergingReconciler
 from image_processor.ingest.outbox import Outbox, Send
 from image_processor.renditions.freshness import is_on_demand
-from image_processor.standalone import RENDITIONS_PATH, bucket_name
+from image_processor.standalone import RENDITIONS_PATH, bucket_name, open_files
 from image_processor.standalone.activity import Activity
 from image_processor.standalone.coordination import ALONE, Coordination, Coordinator
 from image_processor.standalone.disk_space import DiskSpace, DiskStatus
@@ -89,11 +89,15 @@ def open_resumable_uploads(settings: Settings, disk: DiskSpace) -> Iterator[Resu
 @contextmanager
 def _open_decoded_files(settings: Settings, disk: DiskSpace) -> Iterator[DecodedFiles | None]:
     """The pixels that the renderers of URLs share; None where none are to be kept."""
-    if not settings.decoded_bytes or sys.platform != "linux":
+    max_files = min(MAX_FILES, open_files.spare())
+    if not settings.decoded_bytes or not max_files or sys.platform != "linux":
         yield None
         return
     decoded = DecodedFiles(
-        settings.data, settings.decoded_bytes, has_room=lambda: disk.state().status is DiskStatus.OK
+        settings.data,
+        settings.decoded_bytes,
+        max_files=max_files,
+        has_room=lambda: disk.state().status is DiskStatus.OK,
     )
     cleaner = Periodic("the removal of unused decoded originals", _EXPIRE_SECONDS, decoded.expire)
     cleaner.start()

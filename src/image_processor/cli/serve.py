@@ -34,7 +34,8 @@ def command(
     A change of the recipe file is applied while the server runs, and so are changes of some settings in the
     file of settings. SIGHUP reads both files again.
     """
-    from image_processor.standalone.logs import configure_logs  # noqa: PLC0415 - `--help` is to be fast
+    from image_processor.standalone import open_files  # noqa: PLC0415 - `--help` is to be fast
+    from image_processor.standalone.logs import configure_logs  # noqa: PLC0415 - as above
 
     load = partial(
         settings_with, config=config, data=data, recipe=recipe, host=host, port=port, workers=workers
@@ -42,6 +43,7 @@ def command(
     settings = load()
     configure_logs(settings.log_format, settings.log_level)
     check_exposure(settings)
+    open_files.raise_limit()
     context = command_context(ctx)
     with listen(settings.host, settings.port) as listener, context.open_server(settings, load) as run:
         _announce(settings, listener.getsockname()[1])

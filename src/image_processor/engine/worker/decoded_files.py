@@ -27,8 +27,8 @@ IDLE_SECONDS = 600.0
 _MAX_SHARE = 8
 """No pixels may take more than an eighth of all bytes: they would drop too many others."""
 
-_MAX_FILES = 256
-"""Each takes a descriptor, of which a process often has 1,024."""
+MAX_FILES = 256
+"""Each takes a descriptor."""
 
 _MAX_SEEN = 1000
 """Originals whose renditions are counted. Pixels are kept from the second rendition on, or where others wait
@@ -85,22 +85,24 @@ class _Entry(Struct):
 
 
 class DecodedFiles:
-    """Pixels of at most ``max_bytes``, in files in ``folder``. Where there are more, the ones used least
-    recently are dropped; `expire` drops what nobody has used for IDLE_SECONDS. Methods may be called from any
-    thread. ``has_room`` says whether the disk has room for what can be done without. ``is_awaited`` says
-    whether requests wait for other renditions of an original, by its key."""
+    """Pixels of at most ``max_bytes``, in at most ``max_files`` files in ``folder``. Where there are more,
+    the ones used least recently are dropped; `expire` drops what nobody has used for IDLE_SECONDS. Methods
+    may be called from any thread. ``has_room`` says whether the disk has room for what can be done without.
+    ``is_awaited`` says whether requests wait for other renditions of an original, by its key."""
 
     def __init__(
         self,
         folder: Path,
         max_bytes: int,
         *,
+        max_files: int = MAX_FILES,
         has_room: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.is_awaited: Callable[[str], bool] = lambda _: False
         self._folder = folder
         self._max_bytes = max_bytes
+        self._max_files = max_files
         self._has_room = has_room
         self._clock = clock
         self._lock = threading.Lock()
@@ -136,7 +138,7 @@ class DecodedFiles:
             self._remove((version, key))
             self._entries[version, key] = _Entry(file, {original_key}, self._clock())
             self._bytes += file.size
-            while self._bytes > self._max_bytes or len(self._entries) > _MAX_FILES:
+            while self._bytes > self._max_bytes or len(self._entries) > self._max_files:
                 self._remove(next(iter(self._entries)))
 
     def note_use(self, version: FileVersion | None, used: DecodedOriginalKey | None) -> None:
