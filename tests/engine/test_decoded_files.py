@@ -8,6 +8,7 @@ import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from drawing import encoded, photograph
@@ -184,6 +185,24 @@ def test_what_is_decoded_of_an_original_that_is_gone_by_then_is_not_kept(
     decoded.drop("a.jpg")
     kept.finish(None, new)
     assert decoded.counts().files == 0
+
+
+def test_what_is_put_just_after_its_original_was_deleted_is_not_kept(
+    original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deletion comes between the last look at the original and the put, which `drop` does not see."""
+    decoded = DecodedFiles(tmp_path, 8 * PIXELS)
+    kept = decoded.of(opened(original))
+    put = decoded.put
+
+    def put_late(*args: Any) -> None:
+        original.unlink()
+        decoded.drop("a.jpg")
+        put(*args)
+
+    monkeypatch.setattr(decoded, "put", put_late)
+    kept.finish(None, NewPixels(KEY, _written(decoded, PIXELS)))
+    assert decoded.counts() == DecodedCounts(decoded=1)
 
 
 def _written(decoded: DecodedFiles, size: int, given: int | None = None):

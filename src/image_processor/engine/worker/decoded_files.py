@@ -158,6 +158,11 @@ class DecodedFiles:
             for at in [at for at, entry in self._entries.items() if original_key in entry.keys]:
                 self._remove(at)
 
+    def discard(self, version: FileVersion, key: DecodedOriginalKey) -> None:
+        """Drop pixels that must not be kept after all."""
+        with self._lock:
+            self._remove((version, key))
+
     def expire(self) -> None:
         """Drop what nobody has used for IDLE_SECONDS."""
         with self._lock:
@@ -255,5 +260,11 @@ class KeptPixels:
         """Count a rendition of the pixels under ``used``, or of others. Keep ``new`` ones, unless the
         original has changed or was deleted since it was opened."""
         self._owner.note_use(self._version, used)
-        if new and self._version and file_version(self._original.descriptor) == self._version:
-            self._owner.put(self._version, new.key, self._original.key, new.file)
+        if not new or not self._version or not self._is_unchanged():
+            return
+        self._owner.put(self._version, new.key, self._original.key, new.file)
+        if not self._is_unchanged():  # `drop` may have come before these were there
+            self._owner.discard(self._version, new.key)
+
+    def _is_unchanged(self) -> bool:
+        return file_version(self._original.descriptor) == self._version
