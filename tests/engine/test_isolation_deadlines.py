@@ -3,7 +3,14 @@ killed and replaced."""
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 import time
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
 
 import pytest
 from isolated_children import GOOD, SLOW_LIMITS, WANTED, Deaf, is_gone, pid_of, rigged, stopped
@@ -182,6 +189,32 @@ def test_the_child_of_a_trial_serves_the_first_renderer_or_is_ended() -> None:
     pid = pid_of(group._tried[0])
     group.close_unused()
     assert is_gone(pid)
+
+
+@pytest.mark.parametrize("call", [1, 2, 3, 4], ids=["pipe", "second pipe", "sockets", "program"])
+def test_a_child_that_cannot_start_leaves_nothing_open(call: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    fail_at_call(call, monkeypatch)
+    with pytest.raises(Unavailable, match="expected a renderer to start, got Too many open files"):
+        IsolatedRenderer().start()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def fail_at_call(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a call that opens descriptors find no room. A child needs four: two pipes, a pair of sockets, and
+    the pipe of `subprocess`."""
+    calls = count(1)
+
+    def failing(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            if next(calls) == number:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return function(*args)
+
+        return call
+
+    monkeypatch.setattr(os, "pipe", failing(os.pipe))
+    monkeypatch.setattr(socket, "socketpair", failing(socket.socketpair))
 
 
 def test_an_invalid_reply_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:

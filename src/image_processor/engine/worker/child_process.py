@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from msgspec import MsgspecError
 
@@ -80,33 +80,21 @@ class ChildProcess:
     """One child process and the pipes to it. Only `kill` may be called from any thread."""
 
     def __init__(self, program: str, sandbox: SandboxPolicy) -> None:
-        theirs_read, ours_write = os.pipe()
-        ours_read, theirs_write = os.pipe()
-        self._files, their_files = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        theirs = [theirs_read, theirs_write, their_files.fileno()]
-        self._channel = Channel(ours_read, ours_write)
         self._ready = False
         self._needs_sandbox = sandbox is SandboxPolicy.REQUIRED
         self.sandbox_gaps: tuple[str, ...] = ()
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 - this interpreter with a constant program
-                [sys.executable, "-P", "-c", program, *map(str, theirs), sandbox],
-                pass_fds=theirs,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env=child_environment(),
-                # Ctrl-C in a terminal reaches only the parent, which then decides. If the parent dies while
-                # the child is stopped, the kernel ends it, as it does with such a group (setpgid(2)).
-                process_group=0,
-            )
-        except OSError as error:
-            self._channel.close()
-            self._files.close()
-            raise Unavailable(f"expected a renderer to start, got {error.strerror}") from error
-        finally:
-            os.close(theirs_read)
-            os.close(theirs_write)
-            their_files.close()
+        with ExitStack() as ours, ExitStack() as theirs:
+            try:
+                theirs_read, ours_write = _open_pipe(theirs, ours)
+                ours_read, theirs_write = _open_pipe(ours, theirs)
+                self._files, their_files = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+                ours.enter_context(self._files)
+                theirs.enter_context(their_files)
+                self._channel = Channel(ours_read, ours_write)
+                self._process = _start(program, [theirs_read, theirs_write, their_files.fileno()], sandbox)
+            except OSError as error:
+                raise Unavailable(f"expected a renderer to start, got {error.strerror}") from error
+            ours.pop_all()
 
     @property
     def pid(self) -> int:
@@ -264,6 +252,27 @@ class ChildProcess:
         except subprocess.TimeoutExpired:
             self.kill()
             return -signal.SIGKILL
+
+
+def _open_pipe(reads: ExitStack, writes: ExitStack) -> tuple[int, int]:
+    """The two ends of a pipe. Each stack closes its end."""
+    reader, writer = os.pipe()
+    reads.callback(os.close, reader)
+    writes.callback(os.close, writer)
+    return reader, writer
+
+
+def _start(program: str, descriptors: Sequence[int], sandbox: SandboxPolicy) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - this interpreter with a constant program
+        [sys.executable, "-P", "-c", program, *map(str, descriptors), sandbox],
+        pass_fds=descriptors,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env=child_environment(),
+        # Ctrl-C in a terminal reaches only the parent, which then decides. If the parent dies while the
+        # child is stopped, the kernel ends it, as it does with such a group (setpgid(2)).
+        process_group=0,
+    )
 
 
 @contextmanager
