@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pictures_for_cli import RECIPE, draw
 
+from image_processor.domain.errors import Unavailable
 from image_processor.engine.worker import isolation
 from image_processor.engine.worker.child_process import ChildProcess
 from image_processor.engine.worker.isolation import IsolatedRenderer
@@ -55,6 +56,25 @@ def test_as_many_children_start_at_once_as_files_need(run, children, monkeypatch
     options = ("--recipe", "r.toml", "--out", "out", "--workers", str(workers))
     assert run("process", *names, *options)[0] == 0
     assert (started[0], len(children)) == (count, count)
+
+
+def test_process_goes_on_where_a_further_child_finds_no_room(run, children, monkeypatch):
+    child = isolation.ChildProcess
+
+    def second_without_room(program, sandbox):
+        if len(children) == 1:
+            children.append("no room")
+            raise Unavailable("expected a renderer to start, got Resource temporarily unavailable")
+        return child(program, sandbox)
+
+    monkeypatch.setattr(isolation, "ChildProcess", second_without_room)
+    names = ["a.jpg", "b.jpg", "c.jpg"]
+    for name in names:
+        draw(name)
+    Path("r.toml").write_text(RECIPE)
+    status, _, err = run("process", *names, "--recipe", "r.toml", "--out", "out", "--workers", "3")
+    assert (status, children[:2]) == (0, ["auto", "no room"]), err
+    assert {path.parts[1] for path in Path("out").rglob("*.webp")} == set(names)
 
 
 @pytest.mark.parametrize(

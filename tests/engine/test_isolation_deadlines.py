@@ -18,6 +18,7 @@ from isolated_children import GOOD, SLOW_LIMITS, WANTED, Deaf, is_gone, pid_of, 
 from image_processor.domain.errors import Reason, Refused, Unavailable
 from image_processor.domain.models import Limits
 from image_processor.engine.worker import child_process
+from image_processor.engine.worker.child_process import ChildProcess
 from image_processor.engine.worker.isolation import IsolatedRenderer
 from image_processor.engine.worker.renderer_group import RendererGroup
 
@@ -189,6 +190,36 @@ def test_the_child_of_a_trial_serves_the_first_renderer_or_is_ended() -> None:
     pid = pid_of(group._tried[0])
     group.close_unused()
     assert is_gone(pid)
+
+
+def test_renderers_without_room_for_their_child_start_it_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_at_call(5, monkeypatch)  # the first pipe of the second child
+    group = RendererGroup()
+    group.start_idle(3)
+    (pid,) = map(pid_of, group._tried)
+    assert isinstance(group.try_start(), tuple)
+    with group.renderer() as first, group.renderer() as second:
+        second.warm()
+        assert pid_of(first) == pid
+        assert second.render(GOOD, [], Limits()).original.format == "jpeg"
+
+
+def test_a_trial_that_fails_with_others_is_made_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each child may have room, but not all together."""
+    group = RendererGroup()
+    group.start_idle(3)
+    pids = list(map(pid_of, group._tried))
+    wait = ChildProcess.wait_until_ready
+
+    def wait_alone(self: ChildProcess, until: float) -> None:
+        if group._tried:
+            raise Unavailable("expected a renderer to start, got a decoder that died of SIGKILL")
+        wait(self, until)
+
+    monkeypatch.setattr(ChildProcess, "wait_until_ready", wait_alone)
+    assert isinstance(group.try_start(), tuple)
+    assert all(map(is_gone, pids))
+    group.close_unused()
 
 
 @pytest.mark.parametrize("call", [1, 2, 3, 4], ids=["pipe", "second pipe", "sockets", "program"])

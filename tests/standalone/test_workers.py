@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import defaultdict
 from contextlib import contextmanager
 
 import pytest
 
-from image_processor.domain.errors import InvalidKey, LeaseBusy, Unavailable
+from image_processor.bootstrap.workers import open_workers
+from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
+from image_processor.config.settings import Settings
+from image_processor.domain.errors import InvalidKey, LeaseBusy, Unavailable, UnsafeRuntime
 from image_processor.domain.models import Outcome, OutcomeStatus, Upload, UploadKind
+from image_processor.engine.worker.isolation import IsolatedRenderer
+from image_processor.engine.worker.renderer_group import RendererGroup
 from image_processor.standalone import workers as module
 from image_processor.standalone.progress import EventType, Progress
 from image_processor.standalone.workers import MAX_ATTEMPTS, Workers
@@ -287,3 +293,23 @@ def test_the_first_failure_and_the_last_are_logged_with_what_tries_again(monkeyp
         "'cat.jpg' is tried again: no space left on device",
         "'cat.jpg' is left to another run: no space left on device",
     ]
+
+
+def test_children_that_were_started_end_with_a_trial_that_fails(monkeypatch):
+    group, started = RendererGroup(), []
+
+    def unsafe(renderer):
+        started.extend(other._child.pid for other in group._tried)
+        renderer.close()
+        raise UnsafeRuntime("expected a safe libvips")
+
+    monkeypatch.setattr(IsolatedRenderer, "warm", unsafe)
+    given = (Settings(workers=3), parse_recipe(DEFAULT_RECIPE), {}, "test:", Progress())
+    with (
+        pytest.raises(UnsafeRuntime),
+        open_workers(*given, renderers=group, expected_uploads=3),
+    ):
+        pass
+    (pid,) = started
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

@@ -105,9 +105,6 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
     if settings.fonts:
         use_fonts(settings.fonts)
     group = renderers or RendererGroup(settings.sandbox)
-    group.start_idle(min(settings.worker_count, expected_uploads) - 1)
-    if gaps := group.try_start():
-        _log.warning("renderers are not fully sandboxed: %s", "; ".join(gaps))
     leases = _LeaseOwner(f"{role}{os.getpid()}-{secrets.token_hex(4)}")
     outbox = outbox or build_stored_outbox(settings)
 
@@ -145,13 +142,18 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
 
             yield tracer.process(process)
 
-    workers = Workers(worker_context, settings.worker_count, progress, next_try)
-    workers.start()
     try:
-        yield workers
+        group.start_idle(min(settings.worker_count, expected_uploads) - 1)
+        if gaps := group.try_start():
+            _log.warning("renderers are not fully sandboxed: %s", "; ".join(gaps))
+        workers = Workers(worker_context, settings.worker_count, progress, next_try)
+        workers.start()
+        try:
+            yield workers
+        finally:
+            with group.abort_after(settings.stop_seconds):
+                workers.stop()
     finally:
-        with group.abort_after(settings.stop_seconds):
-            workers.stop()
         group.close_unused()
 
 

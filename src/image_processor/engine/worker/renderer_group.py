@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import SandboxPolicy
 
 from .decoded_files import DecodedFiles
@@ -32,8 +33,17 @@ class RendererGroup:
         self._aborted = False
 
     def try_start(self) -> tuple[str, ...]:
-        """Start a child, to see that renderers work here. Returns the gaps of its sandbox. Raises as
-        `IsolatedRenderer.warm`."""
+        """Start a child, to see that renderers work here: alone where it fails with those of `start_idle`.
+        Returns the gaps of its sandbox. Raises as `IsolatedRenderer.warm`."""
+        try:
+            return self._try_start()
+        except Unavailable:
+            if not self._tried:
+                raise
+            self.close_unused()
+            return self._try_start()
+
+    def _try_start(self) -> tuple[str, ...]:
         renderer = self._tried.pop() if self._tried else IsolatedRenderer(sandbox=self._sandbox)
         renderer.warm()
         gaps = renderer.sandbox_gaps
@@ -44,11 +54,14 @@ class RendererGroup:
         return gaps
 
     def start_idle(self, count: int) -> None:
-        """Start ``count`` more children for the next renderers, and do not wait for them. Raises
-        Unavailable."""
+        """Start ``count`` more children for the next renderers, and do not wait for them. Where the system
+        has no room for one, that renderer starts its own when it is needed."""
         for _ in range(count):
             renderer = IsolatedRenderer(sandbox=self._sandbox)
-            renderer.start()
+            try:
+                renderer.start()
+            except Unavailable:
+                return
             self._tried.insert(0, renderer)  # what was started first is ready first
 
     def close_unused(self) -> None:
