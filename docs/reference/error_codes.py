@@ -16,7 +16,8 @@ _HEAD = """\
 
 An error of the API is a problem document (RFC 9457): `status`, `detail` (what was expected and what came),
 `code` for programs, and often `fix`. The first table has the codes; those of HTTP itself (`forbidden`)
-are the name of the status. This page is written by `docs/write_reference.py`.
+are the name of the status. To requests of [resumable uploads](api.md#resumable-uploads) `share-exceeded` is a
+503, after which clients of tus continue. This page is written by `docs/write_reference.py`.
 """
 
 _REASONS = """

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from image_processor.api.error_status import TITLES, delivery_status, error_response
+from image_processor.api.error_status import TITLES, delivery_status, error_response, status_of
 from image_processor.domain import errors
 from image_processor.domain.errors import ImageProcessorError, Invalid, Problem, Reason, Refused, Unreadable
 
@@ -61,6 +61,13 @@ def test_each_error_has_its_status(error: ImageProcessorError, status: int, kept
     assert ("problems" in document) == isinstance(error, Invalid)
     assert ("fix" in document) == (status == 403)
     assert "secret" not in json.dumps(document)
+
+
+def test_clients_of_tus_are_told_by_a_503_that_their_share_is_taken() -> None:
+    """After a 429 they give up."""
+    for error, status in ((errors.ShareExceeded("later"), 503), (errors.NotFound("none"), 404)):
+        assert status_of(error, is_tus=True) == status
+    assert status_of(errors.ShareExceeded("later")) == 429
 
 
 def test_every_error_class_is_in_the_table() -> None:

@@ -16,7 +16,7 @@ import pytest
 from http_machine import Client, Machine
 from msgspec.structs import replace
 from test_http_connections import LARGE, head, status_of
-from test_http_resumable import TUS, begin, create
+from test_http_resumable import BODY, TUS, append, begin, create
 
 from image_processor.api import connections, recipe_editor, request_share, sessions, standalone_app, work
 from image_processor.api.sessions import Sessions
@@ -66,8 +66,8 @@ def with_token(request: bytes, name: str) -> bytes:
     return request.replace(b"\r\n", f"\r\nAuthorization: Bearer {MADE[name][0]}\r\n".encode(), 1)
 
 
-def is_share_exceeded(response: httpx.Response) -> bool:
-    exceeded = (response.status_code, response.json()["code"]) == (429, "share-exceeded")
+def is_share_exceeded(response: httpx.Response, status: int = 429) -> bool:
+    exceeded = (response.status_code, response.json()["code"]) == (status, "share-exceeded")
     return exceeded and response.headers["retry-after"] == "1"
 
 
@@ -82,7 +82,7 @@ def test_unfinished_uploads_of_one_token_leave_room_for_others(
         begin(client, 1, **bearer("greedy"))
     where = begin(client, 1, **bearer("greedy"))
     refused = create(client, 1, headers=bearer("greedy"))
-    assert is_share_exceeded(refused)
+    assert is_share_exceeded(refused, 503)  # clients of tus give up after a 429
     assert "got more than 4 of 8; finish some, delete them with DELETE" in refused.json()["detail"]
     assert create(client, 1, headers=bearer("modest")).status_code == 201
     assert client.delete(where, headers={**TUS, **bearer("greedy")}).status_code == 204
@@ -217,6 +217,42 @@ def test_slow_uploads_of_one_token_leave_slots_for_others(
         assert status_of(connection) == 201
 
 
+def test_a_resumable_upload_continues_when_its_client_has_a_slot_again(
+    machine: Machine, live: httpx.Client, upload_half: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "UPLOAD_SLOT_SECONDS", 0.1)
+    where = begin(live, 4, **bearer("greedy"))
+    assert append(live, where, 0, b"ab", **bearer("greedy")).status_code == 204
+    slow = [upload_half(f"slow{number}", "greedy") for number in range(MAX_UPLOADS // 2)]
+    assert is_share_exceeded(append(live, where, 2, b"cd", **bearer("greedy")), 503)
+    begun = live.head(where, headers=TUS | bearer("greedy"))
+    assert (begun.status_code, begun.headers["upload-offset"]) == (200, "2")
+    for connection in slow:
+        connection.sendall(b"y")
+        assert status_of(connection) == 201
+    assert append(live, where, 2, b"cd", **bearer("greedy")).status_code == 204
+    assert machine.ingest.uploads.get("a.jpg").body == b"abcd"
+
+
+def test_a_resumable_upload_keeps_its_slot_until_it_is_stored(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """Or it would wait for one again, although all of it has arrived."""
+    monkeypatch.setattr(work, "MAX_UPLOADS", 2)
+    live, send = request.getfixturevalue("live"), request.getfixturevalue("send")
+    where = begin(live, 2, **bearer("greedy"))
+    lines = "".join(f"{name}: {value}\r\n" for name, value in {**BODY, "upload-offset": "0"}.items())
+    patch = head(f"PATCH {where}", 2).replace(b"\r\n", f"\r\n{lines}".encode(), 1)
+    last = send(with_token(patch, "greedy") + b"x")
+    wait_for(lambda: machine.resumable_uploads.usage().bytes == 1, "the first byte")
+    other = send(with_token(head("PUT /uploads/b", 2), "greedy") + b"x")
+    wait_for(lambda: machine.application.state.work._upload_slots._waiting, "an upload that waits")
+    last.sendall(b"y")
+    assert status_of(last) == 204
+    other.sendall(b"y")
+    assert status_of(other) == 201
+
+
 def test_requests_of_one_token_leave_room_for_others(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
@@ -225,6 +261,7 @@ def test_requests_of_one_token_leave_room_for_others(
     upload_half, live = request.getfixturevalue("upload_half"), request.getfixturevalue("live")
     slow = [upload_half(key, "greedy") for key in "ab"]
     assert is_share_exceeded(live.get("/images", headers=bearer("greedy")))
+    assert is_share_exceeded(create(live, 1, headers=bearer("greedy")), 503)
     assert live.get("/health", headers=bearer("greedy")).status_code == 200
     assert live.get("/static/page.css").status_code in {200, 404}
     assert live.get("/images", headers=bearer("modest")).status_code == 200

@@ -72,8 +72,9 @@ def test_an_upload_continues_after_the_page_was_opened_again(page: Page, site: S
     assert page.evaluate("localStorage.length") == 0, "nothing is left to continue"
 
 
+@pytest.mark.parametrize("status", [429, 503])
 def test_an_upload_that_the_server_cannot_take_for_a_moment_is_tried_again(
-    page: Page, site: Site, large: bytes
+    page: Page, site: Site, large: bytes, status: int
 ) -> None:
     begin(page, site, large)
     page.get_by_role("button", name="Pause").click()
@@ -85,7 +86,7 @@ def test_an_upload_that_the_server_cannot_take_for_a_moment_is_tried_again(
         if route.request.method != "PATCH" or refused:
             return route.fallback()
         refused.append(route.request.url)
-        return route.fulfill(status=503)
+        return route.fulfill(status=status)
 
     page.route("**/resumable/*", refuse_once)
     throttle(page, -1)

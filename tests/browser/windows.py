@@ -38,5 +38,5 @@ def opening(browser: Browser, site: Site) -> Iterator[Open]:
     for context in contexts:
         context.close()
     # Chromium also logs responses that a test expects.
-    expected = re.compile(r"responded with a status of (400|401|409|412|422|503)|net::ERR_FAILED")
+    expected = re.compile(r"responded with a status of (400|401|409|412|422|429|503)|net::ERR_FAILED")
     assert [error for error in errors if not expected.search(error)] == []

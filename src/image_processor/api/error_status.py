@@ -122,8 +122,11 @@ def problem_document(status: int, detail: str = "", code: str | None = None) -> 
     }
 
 
-def status_of(error: ImageProcessorError) -> int:
-    """The status that the table has for an error."""
+def status_of(error: ImageProcessorError, *, is_tus: bool = False) -> int:
+    """The status that the table has for an error. Clients of tus give up after a 429 and continue after a
+    503, so that is what ShareExceeded is for their requests."""
+    if is_tus and isinstance(error, ShareExceeded):
+        return 503
     return next(status for class_, status in STATUSES if isinstance(error, class_))
 
 

@@ -21,6 +21,7 @@ from image_processor.domain.redaction import printable
 from .forms import is_form
 from .origin import SECURITY_HEADERS, HostNames
 from .problems import of_status, problem
+from .resumable_path import is_resumable
 
 MAX_BODY_BYTES = 64 * 1024
 """The largest body of a request that is not an upload."""
@@ -30,7 +31,6 @@ BODY_SECONDS = 30.0
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 UPLOADS_PATH = "/uploads"
-RESUMABLE_PATH = "/resumable"
 _log = logging.getLogger(__name__)
 
 
@@ -119,7 +119,7 @@ class OriginGuard(SecurityHeadersMiddleware):
 def is_streamed(scope: Scope) -> bool:
     """Whether a route reads the body as it arrives, with limits of its own: uploads do."""
     method, path = scope["method"], scope["path"]
-    if path == RESUMABLE_PATH or path.startswith(f"{RESUMABLE_PATH}/"):
+    if is_resumable(path):
         return method in {"POST", "PATCH"}
     if method == "PUT":
         return bool(path.startswith(f"{UPLOADS_PATH}/"))

@@ -26,6 +26,7 @@ from image_processor.domain.errors import (
 from .error_status import MEDIA_TYPE, RETRY_AFTER, code_of, status_of, title_of
 from .request_models import EXPECTED
 from .response_models import ImageModel, ProblemItemModel, ProblemModel
+from .resumable_path import is_resumable
 from .route_patterns import methods_at
 from .webhooks import with_webhooks
 
@@ -88,9 +89,9 @@ def skipped(key: str, reason: str) -> JSONResponse:
     return problem(422, "skipped", f"nothing is made of {key!r}: {reason}")
 
 
-def of_error(error: ImageProcessorError) -> JSONResponse:
-    """The response to an error of the core."""
-    status = status_of(error)
+def of_error(error: ImageProcessorError, *, is_tus: bool = False) -> JSONResponse:
+    """The response to an error of the core. ``is_tus``: of a request of the tus protocol."""
+    status = status_of(error, is_tus=is_tus)
     if isinstance(error, Refused):
         # Here the body of the request is too large; elsewhere it is a stored original.
         status = 413 if error.reason is Reason.TOO_MANY_BYTES else status
@@ -118,8 +119,8 @@ def install(app: FastAPI) -> None:
     the unexpected ones."""
 
     @app.exception_handler(ImageProcessorError)
-    def handle_core(_: Request, error: ImageProcessorError) -> JSONResponse:
-        return of_error(error)
+    def handle_core(request: Request, error: ImageProcessorError) -> JSONResponse:
+        return of_error(error, is_tus=is_resumable(request.scope["path"]))
 
     @app.exception_handler(RequestValidationError)
     def handle_validation(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -22,7 +22,7 @@ from .connections import EVENTS_PATH, HEALTH_PATH
 from .fair_slots import FairSlots
 from .middleware import SAFE_METHODS, is_streamed
 from .problems import of_error
-from .tus import is_resumable
+from .resumable_path import is_resumable
 
 MAX_READS = 40
 """Requests that only read. As many threads are there for all routes (anyio's default)."""
@@ -58,7 +58,7 @@ class RequestShare:
                     await slots.acquire(client, seconds)
                     held.callback(slots.release, client)
             except Overloaded as error:
-                await of_error(error)(scope, receive, send)
+                await of_error(error, is_tus=is_resumable(scope["path"]))(scope, receive, send)
                 return
             with acting_for(client):
                 await self._app(scope, receive, send)

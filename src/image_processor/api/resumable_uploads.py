@@ -33,9 +33,9 @@ from image_processor.standalone.resumable_uploads import Checksum, ResumableUplo
 
 from .access_guard import client_of
 from .dependencies import StandaloneContext, StandaloneContextOf, upload_skip_reason
-from .middleware import RESUMABLE_PATH
 from .multipart import Chunks, file_key
 from .problems import errors, skipped
+from .resumable_path import RESUMABLE_PATH
 from .tus import BODY_TYPE, VERSION, capabilities, parse_checksum, parse_metadata, parse_number
 from .uploads import (
     Preconditions,
@@ -46,14 +46,14 @@ from .uploads import (
     in_thread,
     sniffed_attributes,
 )
-from .work import QueuedWork, QueuedWorkOf
+from .work import QueuedWork, QueuedWorkOf, in_own_thread
 
 router = APIRouter(tags=["uploads"])
 
 LOCK_SECONDS = 30.0
 """How long a request waits for the lock of an upload that an earlier request holds."""
 
-_LIMITED = (400, 403, 404, 409, 412, 413, 415, 422, 423, 429, 503, 507)
+_LIMITED = (400, 403, 404, 409, 412, 413, 415, 422, 423, 503, 507)
 
 
 class UploadLock:
@@ -72,10 +72,17 @@ class UploadLock:
         self._scope.cancel()
 
     async def next(self) -> bytes:
-        """The next chunk. Raises HTTPException(409) if the lock was interrupted, and what the body raises."""
+        """The next chunk. Raises HTTPException(409) if the lock was interrupted, Unavailable if the client is
+        too slow, and what the body raises."""
         if not self._is_interrupted:
-            with CancelScope() as self._scope:
-                return await self._body.next()
+            try:
+                with CancelScope() as self._scope:
+                    return await self._body.next()
+            except TimeoutError:
+                # Clients continue after a 503, and not after a 408.
+                raise Unavailable(
+                    "expected more bytes, got too few; continue at the offset that HEAD returns"
+                ) from None
         raise HTTPException(409, "expected one request at a time for an upload, got a later one")
 
 
@@ -214,7 +221,9 @@ async def get_resumable_upload(upload_id: _UploadId, call: _CallOf) -> Response:
     """Return how much of an upload has arrived, in `Upload-Offset`."""
     async with client_errors(), call.locks.acquire(upload_id, UploadBody(call.request.stream())):
         upload = await run_in_threadpool(call.uploads.find, upload_id)
-        upload = await _store_if_complete(call, upload)
+        if await _is_to_be_stored(call, upload):
+            async with call.work.upload_slot(call.client):
+                upload = await _store_complete(call, upload)
         offset = await run_in_threadpool(call.uploads.offset, upload)
     headers = {
         "upload-offset": str(offset),
@@ -301,16 +310,12 @@ async def _append(call: _Call, id_: str, offset: int, checksum: Checksum | None)
         _check_length(call.request, upload, offset)
         if upload.version is not None:
             return upload
-        try:
-            first = await lock.next()
-            append = partial(call.uploads.append, upload, in_thread(lock, first), checksum)
-            upload = await call.work.receive(append, call.client)
-        except TimeoutError:
-            # Clients continue after a 503, and not after a 408.
-            raise Unavailable(
-                "expected more bytes, got too few; continue at the offset that HEAD returns"
-            ) from None
-        return await _store_if_complete(call, upload)
+        first = await lock.next()
+        append = partial(call.uploads.append, upload, in_thread(lock, first), checksum)
+        async with call.work.upload_slot(call.client):
+            upload = await in_own_thread(append)
+            # In the same slot: a file of which all has arrived does not wait behind others.
+            return await _store_complete(call, upload) if await _is_to_be_stored(call, upload) else upload
 
 
 def _check_length(request: Request, upload: ResumableUpload, offset: int) -> None:
@@ -320,15 +325,19 @@ def _check_length(request: Request, upload: ResumableUpload, offset: int) -> Non
         raise Invalid.one("Content-Length", f"at most the missing {upload.length - offset} bytes", length)
 
 
-async def _store_if_complete(call: _Call, upload: ResumableUpload) -> ResumableUpload:
-    """Store an upload of which all bytes have arrived, and queue the original.
+async def _is_to_be_stored(call: _Call, upload: ResumableUpload) -> bool:
+    """Whether all bytes of an upload have arrived, and the store does not have them."""
+    return upload.version is None and await run_in_threadpool(call.uploads.offset, upload) >= upload.length
+
+
+async def _store_complete(call: _Call, upload: ResumableUpload) -> ResumableUpload:
+    """Store an upload of which all bytes have arrived, and queue the original. The caller holds an upload
+    slot.
 
     An upload that can never be stored is deleted, so that no client takes it for a stored one.
     """
-    if upload.version is not None or await run_in_threadpool(call.uploads.offset, upload) < upload.length:
-        return upload
     try:
-        entry = await call.work.receive(lambda: _store(call.context, upload), call.client)
+        entry = await in_own_thread(lambda: _store(call.context, upload))
     except (PreconditionFailed, Refused, Invalid):
         await run_in_threadpool(call.uploads.delete, upload)
         raise

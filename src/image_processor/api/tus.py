@@ -15,7 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from image_processor.domain.errors import Invalid
 from image_processor.standalone.resumable_uploads import CHECKSUMS, Checksum
 
-from .middleware import RESUMABLE_PATH, send_with
+from .middleware import send_with
+from .resumable_path import is_resumable
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,termination,expiration,checksum"
@@ -48,11 +49,6 @@ class TusMiddleware:
         if scope["method"] == "POST" and method in _OVERRIDES:
             scope = {**scope, "method": method}
         await self._app(scope, receive, send_with(send, {"tus-resumable": VERSION}))
-
-
-def is_resumable(path: str) -> bool:
-    """Whether a path is one of the protocol's."""
-    return path == RESUMABLE_PATH or path.startswith(f"{RESUMABLE_PATH}/")
 
 
 def parse_number(name: str, text: str | None) -> int:

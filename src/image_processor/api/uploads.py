@@ -47,7 +47,7 @@ from .problems import errors, skipped
 from .request_models import PresignedPostRequest
 from .response_models import PresignedPostModel, UploadModel, UploadStatus
 from .upload_forms import POLICY
-from .work import QueuedWork, QueuedWorkOf
+from .work import QueuedWork, QueuedWorkOf, in_own_thread
 
 SAMPLE_KEY = "sample.jpg"
 
@@ -270,7 +270,8 @@ async def _store(key: str, body: Chunks, call: UploadCall) -> UploadModel:
         raise Refused(Reason.EMPTY, "the upload has no bytes")
     chunks, attributes = in_thread(body, first), sniffed_attributes(first)
     put = partial(context.uploads.put_stream, key, chunks, attributes, limit=limit, condition=condition)
-    entry = await call.work.receive(put, client_of(call.request.scope))
+    async with call.work.upload_slot(client_of(call.request.scope)):
+        entry = await in_own_thread(put)
     status = await call.work.settled(UploadKind.CREATED, key, entry.version, call.wait)
     return stored(call.response, context, entry, new=current is None, status=status)
 

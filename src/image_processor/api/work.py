@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import Annotated, Any, Protocol, TypeVar
 
@@ -230,11 +231,10 @@ class QueuedWork:
             raise Unavailable(f"{expected}; it is still being made")
         return done.result()
 
-    async def receive(self, store: Callable[[], _T], client: str) -> _T:
-        """Call ``store`` in a thread of its own as soon as an upload slot is free, and return its
-        result. Raises ShareExceeded or Overloaded if none gets free within UPLOAD_SLOT_SECONDS."""
-        async with self._upload_slots.take(client, UPLOAD_SLOT_SECONDS):
-            return await to_thread.run_sync(store, limiter=CapacityLimiter(1))
+    def upload_slot(self, client: str) -> AbstractAsyncContextManager[None]:
+        """Holds an upload slot, for `in_own_thread`. Entering raises ShareExceeded or Overloaded if none gets
+        free within UPLOAD_SLOT_SECONDS."""
+        return self._upload_slots.take(client, UPLOAD_SLOT_SECONDS)
 
     def stop(self) -> None:
         """End what would delay a graceful stop: requests that wait, those for renditions after
@@ -249,6 +249,12 @@ class QueuedWork:
             _, count = self._pending.pop(id_, (key, 0))
             if count + change:
                 self._pending[id_] = (key, count + change)
+
+
+async def in_own_thread(store: Callable[[], _T]) -> _T:
+    """Call ``store``, which receives an upload, in a thread outside the pool of the other routes. The caller
+    holds an upload slot."""
+    return await to_thread.run_sync(store, limiter=CapacityLimiter(1))
 
 
 async def _wait(done: asyncio.Future[Any], seconds: float, abandoned: asyncio.Event) -> None:

@@ -16,6 +16,7 @@ export async function send(endpoint: string, key: string, file: File, watch: Wat
     metadata: { key, filename: file.name, filetype: file.type },
     headers: { "If-None-Match": "*" },
     retryDelays: RETRY_MILLISECONDS,
+    onShouldRetry: mayContinue,
     removeFingerprintOnSuccess: true,
     onProgress: (sent, total) => watch.onProgress?.(sent / (total || 1)),
     onSuccess: ({ lastResponse }) =>
@@ -36,6 +37,12 @@ export async function send(endpoint: string, key: string, file: File, watch: Wat
     unsubscribe();
     if (watch.stop.aborted) void upload.abort();
   }
+}
+
+// As tus decides by itself, and after a 429, too: what stands in front of the server may limit its clients.
+function mayContinue({ originalResponse }: DetailedError): boolean {
+  const status = originalResponse?.getStatus() ?? 0;
+  return navigator.onLine && (status < 400 || status >= 500 || [409, 423, 429].includes(status));
 }
 
 function problemOf(error: Error | DetailedError): Problem {

@@ -3774,15 +3774,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemModel"];
                 };
             };
-            /** @description Too much at a time from one client, or too many unknown tokens from one address; `Retry-After` says when to try again. */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemModel"];
-                };
-            };
             /** @description Not possible right now; try again. */
             503: {
                 headers: {
@@ -4081,15 +4072,6 @@ export interface operations {
             };
             /** @description Another request works on this upload; try again. */
             423: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemModel"];
-                };
-            };
-            /** @description Too much at a time from one client, or too many unknown tokens from one address; `Retry-After` says when to try again. */
-            429: {
                 headers: {
                     [name: string]: unknown;
                 };

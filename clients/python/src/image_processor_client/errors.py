@@ -164,8 +164,8 @@ class Skipped(ApiError):
 
 
 class TooManyRequests(ApiError):
-    """Too much at a time from one client, or too many unknown tokens from one address (429); ``retry_after``
-    says when to try again."""
+    """Too much at a time from one client (429; 503 for a part of a large file), or too many unknown tokens
+    from one address (429). ``retry_after`` says when to try again."""
 
     codes = frozenset({"share-exceeded", "too-many-requests"})
     retryable = True
