@@ -181,8 +181,9 @@ def cookies_of(scope: Scope) -> list[str]:
 
 
 def client_address(scope: Scope) -> str:
-    """The address whose unknown tokens are counted: the client's, or what a proxy in a private network says.
-    A client that lies about it is counted elsewhere, which does not help to guess 256 bits.
+    """The address whose unknown tokens and requests are counted: the client's, or what a proxy in a private
+    network says. A client in such a network may lie about it. That does not help to guess 256 bits, but gives
+    it the shares of others (docs/access.md).
     """
     address: str = scope["client"][0] if scope.get("client") else ""
     # A proxy may add a line of its own below those of the client.
