@@ -6,6 +6,7 @@ The hit server runs in a thread here, not in a process, so that tests can change
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import threading
@@ -261,6 +262,30 @@ def test_a_hit_server_that_ends_is_started_again(
     with socket.create_connection(address, timeout=20) as connection:
         assert status(send(connection, STORED)) == 200
     assert "a hit server ended" in caplog.text
+
+
+def test_a_hit_server_that_cannot_start_is_started_later(
+    machine: Machine, address: Address, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hit_servers, "_FIRST_PAUSE_SECONDS", 0.01)
+    processes: list[Any] = machine.hit_server_processes
+    with socket.create_connection(address, timeout=20) as connection:
+        assert status(send(connection, STORED)) == 200
+    start = hit_servers.subprocess.Popen
+    errors = [OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))]
+
+    def start_at_the_second_try(*args: Any, **options: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return start(*args, **options)
+
+    monkeypatch.setattr(hit_servers.subprocess, "Popen", start_at_the_second_try)
+    for end in processes[0]._sockets[1:]:
+        end.shutdown(socket.SHUT_RDWR)
+    wait_for(lambda: len(processes) == 2, "another hit server")
+    with socket.create_connection(address, timeout=20) as connection:
+        assert status(send(connection, STORED)) == 200
+    assert "a hit server did not start: Resource temporarily unavailable" in caplog.text
 
 
 def test_a_connection_whose_descriptor_found_no_room_is_reported(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,7 +15,8 @@ from functools import partial
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_CONNECTIONS = 400
-"""Open connections. Each may also have a file open, and most systems give a process 1024 descriptors."""
+"""Open connections. Each may also have a file open, and a process may have no more than 1,024 descriptors
+(`standalone.open_files`)."""
 
 MAX_REQUESTS = 360
 """Requests in progress. The other connections are for `/health`, and for a quick 503."""

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from anyio import to_thread
 from msgspec import Struct
@@ -124,16 +124,23 @@ class HitServers:
         pause = _FIRST_PAUSE_SECONDS
         while not self._is_stopping:
             started = asyncio.get_running_loop().time()
-            process = self._servers[number] = _Process(self._listener, self._receive)
-            process.channel.send(self._setup)
-            await process.ended.wait()
-            status = process.end()
+            end = await self._run_one(number)
             if self._is_stopping:
                 return
             has_run = asyncio.get_running_loop().time() - started > _LONGEST_PAUSE_SECONDS
             pause = _FIRST_PAUSE_SECONDS if has_run else min(2 * pause, _LONGEST_PAUSE_SECONDS)
-            _log.error("a hit server ended with status %s; another one starts in %g s", status, pause)
+            _log.error("a hit server %s; another one starts in %g s", end, pause)
             await asyncio.sleep(pause)
+
+    async def _run_one(self, number: int) -> str:
+        """Run a hit server until it ends. Returns how."""
+        try:
+            process = self._servers[number] = _Process(self._listener, self._receive)
+        except OSError as error:
+            return f"did not start: {error.strerror}"
+        process.channel.send(self._setup)
+        await process.ended.wait()
+        return f"ended with status {process.end()}"
 
     def _send_forget(self, recipe_number: int) -> None:
         for process in self._servers.values():
@@ -213,13 +220,15 @@ class _Process:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)
         }
-        with theirs:
+        with ExitStack() as failing, theirs:
+            failing.enter_context(ours)
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter with a constant program
                 [sys.executable, "-P", "-m", _MODULE, *map(str, descriptors)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=descriptors,
                 env=environment,
             )
+            failing.pop_all()
         self.id = self._process.pid
         self.channel = Channel(ours, lambda *message: receive(self, *message), self._close)
 
