@@ -24,11 +24,14 @@ BY_PIXELS = ["w=64,h=64,g=attention", "w=90,h=50,g=entropy"]
 
 MAX_DIFFERENCE = 6.0
 """Of 255, the mean: decoded at another size."""
-MAX_SHIFT = 0.7
-"""Pixels of the rendition, as it is measured to a twentieth: half a pixel, and where the original's sides are
-no multiples of the decoder's factor, a quarter of what it makes a pixel."""
-MIN_SIMILARITY = 0.79
+MAX_SHIFT = 0.6
+"""Pixels of the rendition, as it is measured to a twentieth: half a pixel."""
+MIN_SIMILARITY = 0.8
 """SSIM, of what is shifted by half a pixel."""
+UNEVEN = ("chelsea.png", "jpeg")
+"""Of 451 x 300: the decoder's factors divide its sides with a rest."""
+MAX_SHIFT_UNEVEN, MIN_SIMILARITY_UNEVEN = 0.7, 0.79
+"""Another quarter of what the decoder makes a pixel."""
 
 
 def pairs(name: str, format_name: str, texts: list[str]) -> list[tuple[Image.Image, Image.Image]]:
@@ -50,12 +53,14 @@ def shift(one: Image.Image, other: Image.Image) -> float:
 @pytest.mark.parametrize("format_name", ["jpeg", "webp", "png"])
 @pytest.mark.parametrize("name", ["chelsea.png", "astronaut.png", "coffee.png"])
 def test_they_have_the_same_size_and_show_the_same_place(name: str, format_name: str) -> None:
-    for texts, most in ((WHOLE, 0.2), (CROPPED, MAX_SHIFT)):
+    is_uneven = (name, format_name) == UNEVEN
+    max_shift, least = (MAX_SHIFT_UNEVEN, MIN_SIMILARITY_UNEVEN) if is_uneven else (MAX_SHIFT, MIN_SIMILARITY)
+    for texts, most in ((WHOLE, 0.2), (CROPPED, max_shift)):
         for text, (one, other) in zip(texts, pairs(name, format_name, texts), strict=True):
             assert one.size == other.size, text
             assert shift(one, other) <= most, text
             similarity = structural_similarity(*map(np.asarray, (one, other)), channel_axis=2)
-            assert similarity >= MIN_SIMILARITY, text
+            assert similarity >= least, text
 
 
 @pytest.mark.parametrize("format_name", ["jpeg", "webp", "png"])
